@@ -1,0 +1,84 @@
+"""Random numbers: per-thread generators, counter-based streams for kernels, NumPy on the host for weights and order."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.errors import ArgumentError
+
+__all__ = ["AUGMENTATION", "DROPOUT", "Generator", "Stream", "default_generator", "manual_seed"]
+
+# The last word of a Philox counter says what the numbers are for, so that two uses of one step never share bits.
+DROPOUT, AUGMENTATION = 1, 2
+
+
+class Stream(NamedTuple):
+    """The key and counter of one draw: Philox4x32-10 with key = seed and counter = (element // 4, step, site)."""
+
+    seed: int
+    step: int
+    site: int
+
+
+class Generator:
+    """A source of random numbers whose whole state is a seed, a step and NumPy's host state.
+
+    ``stream(site)`` hands out the next counter for a kernel (dropout, augmentation); ``host`` is a
+    ``numpy.random.Generator`` for initial weights and permutations. Same seed, same calls: same bits.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.manual_seed(secrets.randbits(63) if seed is None else seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Restart from ``seed`` (an integer in [-2**63, 2**64)); returns itself, as torch does."""
+        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not -(2**63) <= seed < 2**64:
+            raise ArgumentError("manual_seed", expected="an integer in [-2**63, 2**64)", got=repr(seed))
+        self.seed = int(seed) % 2**64
+        self.step = 0
+        self.host = np.random.Generator(np.random.PCG64(self.seed))
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed that the generator was last restarted from."""
+        return self.seed
+
+    def stream(self, site: int) -> Stream:
+        """The next stream of counter-based numbers for ``site``; every call advances the step by one."""
+        stream = Stream(self.seed, self.step, site)
+        self.step += 1
+        return stream
+
+    def get_state(self) -> dict[str, Any]:
+        """The whole state as plain numbers and strings, ready for JSON."""
+        return {"seed": self.seed, "step": self.step, "host": self.host.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from a state that ``get_state`` gave."""
+        missing = {"seed", "step", "host"} - set(state)
+        if missing:
+            raise ArgumentError("Generator.set_state", expected="the keys seed, step and host", got=str(sorted(state)))
+        self.manual_seed(state["seed"])
+        self.step = int(state["step"])
+        self.host.bit_generator.state = state["host"]
+
+
+_thread = threading.local()
+
+
+def default_generator() -> Generator:
+    """This thread's generator; each thread has its own, so that threads that train side by side do not disturb."""
+    try:
+        return _thread.generator
+    except AttributeError:
+        _thread.generator = Generator()
+        return _thread.generator
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed everything random in this thread: initial weights, permutations, dropout and augmentation."""
+    return default_generator().manual_seed(seed)
