@@ -1,0 +1,28 @@
+"""Matrix product with a bias, and the sum over everything but the channels that is the bias's gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["channel_sum", "gemm"]
+
+Array = Any
+
+
+def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
+    """Matrix product: a (M, K), b (K, N), bias (N,) or None -> a @ b + bias (M, N), C-contiguous; any strides."""
+    y = np.ascontiguousarray(a @ b)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def channel_sum(x: Array) -> Array:
+    """Sum over all axes but the second: x (N, C, ...) -> (C,).
+
+    Added up in float64 where x is narrower: a bias gradient is a sum of very many terms of either sign.
+    """
+    axes = (0, *range(2, x.ndim))
+    return x.sum(axis=axes, dtype=np.promote_types(x.dtype, np.float64)).astype(x.dtype)
