@@ -1,0 +1,138 @@
+"""The array mathematics: arrays in, arrays out, never a Tensor. This table chooses a dialect for every call.
+
+Each kernel is written as a specification in ``plain/`` (NumPy, any strides, any float type); where it pays, again in
+``cpu/`` (Numba, float32 and float64), in the file of the same name and with the same arguments. A call takes the cpu
+form if its first argument is a NumPy array of a type that form accepts, else the plain one, which also serves CuPy
+arrays. What was found on this machine: ``dialects()``, shown by ``minidl.show_config()``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from minidl.kernels.plain import (
+    activation,
+    augmentation,
+    dropout,
+    layout,
+    loss,
+    normalization,
+    optimizer,
+    philox,
+    pooling,
+)
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+_FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+_BYTES = frozenset({np.dtype(np.uint8)})
+
+_names: dict[str, dict[str, Callable[..., Any]]] = {}  # kernel -> dialect -> function
+_accepted: dict[str, frozenset[np.dtype[Any]]] = {}  # kernel -> what its cpu form takes as first argument
+
+
+@functools.cache
+def _cpu_file(file: str) -> ModuleType | None:
+    """The Numba file of this name; None where there is none, where Numba is missing or where it finds no BLAS."""
+    try:
+        importlib.import_module("minidl.kernels.cpu.threads")
+    except ImportError:  # Numba is missing, or too old for this NumPy
+        return None
+    if importlib.util.find_spec(f"minidl.kernels.cpu.{file}") is None:
+        return None
+    if file in ("conv", "gemm") and not importlib.import_module("minidl.kernels.cpu.blas").AVAILABLE:
+        return None
+    return importlib.import_module(f"minidl.kernels.cpu.{file}")
+
+
+def _kernel(plain: Kernel, accepted: frozenset[np.dtype[Any]] = _FLOATS) -> Kernel:
+    """The function that callers see: it looks at its first argument and hands all of them to a dialect."""
+    name, file = plain.__name__, plain.__module__.rpartition(".")[2]
+    cpu = getattr(_cpu_file(file), name, None)
+    _names[name] = {"plain": plain} if cpu is None else {"plain": plain, "cpu": cpu}
+    _accepted[name] = accepted
+    if cpu is None:
+        return plain
+
+    @functools.wraps(plain)
+    def choose(array: Any, *arguments: Any, **named: Any) -> Any:
+        if type(array) is np.ndarray and array.dtype in accepted:
+            return cpu(array, *arguments, **named)
+        return plain(array, *arguments, **named)
+
+    return cast(Kernel, choose)
+
+
+def dialect_of(name: str, array: Any) -> str:
+    """The dialect, "plain" or "cpu", that kernel ``name`` takes when ``array`` is its first argument."""
+    fast = "cpu" in _names[name] and type(array) is np.ndarray and array.dtype in _accepted[name]
+    return "cpu" if fast else "plain"
+
+
+def dialects() -> dict[str, tuple[str, ...]]:
+    """The dialects of every kernel that can run in this process: ``{"relu_forward": ("plain", "cpu"), ...}``."""
+    return {name: tuple(found) for name, found in _names.items()}
+
+
+# activation.py
+relu_forward = _kernel(activation.relu_forward)
+relu_backward = _kernel(activation.relu_backward)
+leaky_relu_forward = _kernel(activation.leaky_relu_forward)
+leaky_relu_backward = _kernel(activation.leaky_relu_backward)
+tanh_forward = _kernel(activation.tanh_forward)
+tanh_backward = _kernel(activation.tanh_backward)
+sigmoid_forward = _kernel(activation.sigmoid_forward)
+sigmoid_backward = _kernel(activation.sigmoid_backward)
+softmax_forward = _kernel(activation.softmax_forward)
+log_softmax_forward = _kernel(activation.log_softmax_forward)
+
+# augmentation.py
+augment_batch = _kernel(augmentation.augment_batch, _BYTES)
+
+# dropout.py, philox.py
+dropout_forward = _kernel(dropout.dropout_forward)
+philox4x32 = _kernel(philox.philox4x32)
+random_words = _kernel(philox.random_words)
+
+# layout.py
+contiguous = _kernel(layout.contiguous)
+to_channels_last = _kernel(layout.to_channels_last)
+
+# loss.py
+cross_entropy_forward = _kernel(loss.cross_entropy_forward)
+cross_entropy_backward = _kernel(loss.cross_entropy_backward)
+
+# normalization.py
+batch_norm_forward = _kernel(normalization.batch_norm_forward)
+batch_norm_backward = _kernel(normalization.batch_norm_backward)
+channel_affine = _kernel(normalization.channel_affine)
+
+# optimizer.py
+sgd_update = _kernel(optimizer.sgd_update)
+adam_update = _kernel(optimizer.adam_update)
+
+# pooling.py
+max_pool2d_forward = _kernel(pooling.max_pool2d_forward)
+max_pool2d_backward = _kernel(pooling.max_pool2d_backward)
+max_pool2d_gather = _kernel(pooling.max_pool2d_gather)
+avg_pool2d_forward = _kernel(pooling.avg_pool2d_forward)
+avg_pool2d_backward = _kernel(pooling.avg_pool2d_backward)
+adaptive_avg_pool2d_forward = _kernel(pooling.adaptive_avg_pool2d_forward)
+adaptive_avg_pool2d_backward = _kernel(pooling.adaptive_avg_pool2d_backward)
+
+# conv.py, gemm.py
+if importlib.util.find_spec("minidl.kernels.plain.conv") and importlib.util.find_spec("minidl.kernels.plain.gemm"):
+    from minidl.kernels.plain import conv, gemm as _gemm
+
+    conv2d_forward = _kernel(conv.conv2d_forward)
+    conv2d_input_gradient = _kernel(conv.conv2d_input_gradient)
+    conv2d_weight_gradient = _kernel(conv.conv2d_weight_gradient)
+    gemm = _kernel(_gemm.gemm)
+    channel_sum = _kernel(_gemm.channel_sum)
