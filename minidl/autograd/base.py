@@ -1,0 +1,65 @@
+"""What the engine needs to know of a tensor: an array, a gradient, and a place in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from minidl.autograd.function import Function
+
+__all__ = ["BaseTensor", "Edge", "T", "Version"]
+
+# Where a gradient goes: a node and which of its outputs, or a leaf tensor and 0.
+Edge = tuple[Any, int]
+
+
+class Version:
+    """A counter of in-place writes that all views of one memory share."""
+
+    __slots__ = ("shared", "value")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.shared = False
+
+
+class BaseTensor:
+    """An array with a place in the graph. The public class, with operators and methods, is ``minidl.Tensor``.
+
+    The graph's nodes are not tensors: a node holds the arrays that it saved, the edges to the nodes and leaves
+    before it, and never its own result, so no reference cycle keeps memory alive.
+    """
+
+    __slots__ = ("__weakref__", "_edge", "_hooks", "_version", "data", "grad", "requires_grad")
+
+    data: Any
+    grad: Any
+    requires_grad: bool
+    _edge: Edge | None
+    _hooks: dict[int, dict[int, Callable[[Any], Any]]] | None  # output index (0) -> number -> hook
+    _version: Version
+
+    @classmethod
+    def _make(cls, data: Any, edge: Edge | None = None, version: Version | None = None) -> Any:
+        """A tensor of the public class around ``data``, without copying or checking."""
+        raise NotImplementedError
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user (or needs no gradient) and not by a recorded operation."""
+        return self._edge is None
+
+    @property
+    def grad_fn(self) -> Function | None:
+        """The recorded operation that made this tensor; None for a leaf."""
+        return None if self._edge is None else self._edge[0]
+
+    def _gradient_edge(self) -> Edge | None:
+        """Where a gradient of this tensor goes; None if it needs none."""
+        if self._edge is not None:
+            return self._edge
+        return (self, 0) if self.requires_grad else None
+
+
+T = TypeVar("T", bound=BaseTensor)

@@ -1,0 +1,81 @@
+"""Whether operations are recorded: ``no_grad``, ``enable_grad``, ``set_grad_enabled``; each thread has its own mode."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+__all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled", "state"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _State(threading.local):
+    enabled = True
+
+
+state = _State()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded for backward."""
+    return state.enabled
+
+
+class _Mode:
+    """A context manager and decorator that sets the mode and puts the previous one back."""
+
+    _target: bool
+
+    def __enter__(self) -> None:
+        self._previous = state.enabled
+        state.enabled = self._target
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        state.enabled = self._previous
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            previous = state.enabled
+            state.enabled = self._target
+            try:
+                return function(*args, **kwargs)
+            finally:
+                state.enabled = previous
+
+        return wrapped  # type: ignore[return-value]
+
+
+class no_grad(_Mode):  # noqa: N801 - torch's name
+    """Nothing inside is recorded: ``with no_grad(): ...`` or ``@no_grad()``."""
+
+    _target = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        mode = super().__new__(cls)
+        return mode if function is None else mode(function)  # @no_grad without brackets, as torch allows
+
+
+class enable_grad(no_grad):  # noqa: N801 - torch's name
+    """Operations inside are recorded even where an outer ``no_grad`` is in force."""
+
+    _target = True
+
+
+class set_grad_enabled(_Mode):  # noqa: N801 - torch's name
+    """Set the mode at once; as a context manager, put the previous one back at the end."""
+
+    def __init__(self, mode: bool) -> None:
+        self._target = bool(mode)
+        self._before = state.enabled
+        state.enabled = self._target
+
+    def __enter__(self) -> None:
+        self._previous = self._before
+        state.enabled = self._target

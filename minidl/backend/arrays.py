@@ -1,0 +1,67 @@
+"""Which library holds an array, where it lies, and how it gets there. Nothing above this floor names NumPy or CuPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import gpu
+from minidl.backend.device import CPU, Device
+from minidl.errors import DeviceError
+
+__all__ = ["asarray", "device_of", "is_array", "namespace", "to_device", "to_numpy"]
+
+
+def namespace(array: Any) -> Any:
+    """The library of an array: ``numpy`` or ``cupy``."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else gpu.cupy()
+
+
+def is_array(value: Any) -> bool:
+    """Whether ``value`` is a NumPy or CuPy array (NumPy's scalars count as arrays without axes)."""
+    return isinstance(value, (np.ndarray, np.generic)) or type(value).__module__.partition(".")[0] == "cupy"
+
+
+def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:
+    """``value`` as an array on ``device``; nothing is copied that need not be."""
+    if device.type == "cpu":
+        return np.asarray(value, dtype)
+    gpu.require(device.index)
+    with gpu.cupy().cuda.Device(device.index):
+        return gpu.cupy().asarray(value, dtype)
+
+
+def device_of(array: Any) -> Device:
+    """The device on which an array lies."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return CPU
+    return Device("gpu", array.device.id)
+
+
+def to_device(array: Any, device: Device) -> Any:
+    """The array on ``device``: itself if it lies there, else a copy in the same memory order."""
+    if device_of(array) == device:
+        return array
+    if device.type == "cpu":
+        return to_numpy(array)
+    return asarray(array, device=device)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The array as a NumPy array: itself on the CPU, a copy from the GPU."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np.asarray(array)
+    return gpu.cupy().asnumpy(array)
+
+
+def check_same_device(who: str, *arrays: Any) -> None:
+    """DeviceError naming the operation unless all arrays lie on one device."""
+    devices = [str(device_of(array)) for array in arrays if is_array(array)]
+    if len(set(devices)) > 1:
+        raise DeviceError(
+            who,
+            expected="all tensors on one device",
+            got=" and ".join(devices),
+            hint='Move one of them with .to("cpu") or .to("gpu").',
+        )
