@@ -1,7 +1,7 @@
 """Launching parallel kernels from several Python threads at once.
 
-Numba's `omp` and `tbb` layers may be entered by two Python threads at a time, its `workqueue` layer may not (it ends the
-process). Every wrapper around a kernel with ``parallel=True`` therefore writes::
+Numba's `omp` and `tbb` layers may be entered by two Python threads at a time, its `workqueue` layer may not (it ends
+the process). Every wrapper around a kernel with ``parallel=True`` therefore writes::
 
     with parallel_region():
         _kernel(...)

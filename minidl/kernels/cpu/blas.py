@@ -1,0 +1,161 @@
+"""The BLAS library that NumPy brought along, called from inside Numba kernels at one thread.
+
+NumPy's own `@` runs OpenBLAS on OpenBLAS's threads. Inside a `prange` that is wrong twice: Numba's threads already fill
+the cores, and two thread pools that take turns cost more than the products themselves. So the kernels call `cblas_sgemm`
+and `cblas_dgemm` directly, one call per thread on its own tile, and `single_thread()` keeps OpenBLAS from adding threads.
+
+`AVAILABLE` is False where no library with the names looked for was found; then the kernels that need it must not be
+offered. Importing this module changes no setting of the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+__all__ = ["AVAILABLE", "address_gemm", "description", "single_thread"]
+
+# A BLAS library's names may carry a prefix (SciPy's builds) and a suffix (64-bit integers).
+_SPELLINGS = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
+# The names under which the compiled kernels look the functions up: they stand in Numba's cache on disk, whereas the
+# functions' addresses differ from process to process.
+_SYMBOLS = {"cblas_sgemm": "minidl_cblas_sgemm", "cblas_dgemm": "minidl_cblas_dgemm"}
+
+
+def _extension_modules() -> list[str]:
+    """Files of extension modules that are linked to a BLAS library: NumPy's, then SciPy's where it is installed."""
+    files = []
+    try:
+        files.append(str(importlib.import_module("numpy.linalg._umath_linalg").__file__))
+    except ImportError:
+        pass
+    scipy = importlib.util.find_spec("scipy")  # found, not imported: scipy.linalg takes a tenth of a second
+    for place in (scipy.submodule_search_locations or ()) if scipy else ():
+        files += [str(path) for path in sorted(Path(place, "linalg").glob("_fblas*"))]
+    return files
+
+
+class _Library:
+    """A BLAS library with thread control: addresses of the products, and get and set of OpenBLAS's thread number."""
+
+    def __init__(self, file: str, prefix: str, suffix: str) -> None:
+        handle = ctypes.CDLL(file)  # already loaded; looking a name up also searches the libraries it is linked to
+        self.addresses = {
+            name: ctypes.cast(handle[f"{prefix}{name}{suffix}"], ctypes.c_void_p).value for name in _SYMBOLS
+        }
+        self.get_threads: Callable[[], int] = handle[f"{prefix}openblas_get_num_threads{suffix}"]
+        self.set_threads: Callable[[int], Any] = handle[f"{prefix}openblas_set_num_threads{suffix}"]
+        config = handle[f"{prefix}openblas_get_config{suffix}"]
+        config.restype = ctypes.c_char_p
+        self.config = config().decode().strip()
+
+
+def _find() -> _Library | None:
+    for file in _extension_modules():
+        for prefix, suffix in _SPELLINGS:
+            try:
+                return _Library(file, prefix, suffix)
+            except (AttributeError, OSError):  # no such name in this library; or a module that cannot be loaded
+                continue
+    return None
+
+
+_library = _find()
+AVAILABLE = _library is not None
+if _library is not None:
+    for _name, _symbol in _SYMBOLS.items():
+        llvmlite.binding.add_symbol(_symbol, _library.addresses[_name])
+
+
+def description() -> str:
+    """The library in words, for show_config()."""
+    return _library.config if _library is not None else "no OpenBLAS found: plain kernels multiply matrices"
+
+
+class _SingleThread:
+    """Sets OpenBLAS to one thread while anyone is inside, and gives the user's number back when the last one leaves."""
+
+    def __init__(self, library: _Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._users = 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._users = self._library.get_threads()
+                if self._users != 1:
+                    self._library.set_threads(1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._users != 1:
+                self._library.set_threads(self._users)
+
+
+_scope = _SingleThread(_library) if _library is not None else None
+
+
+def single_thread() -> _SingleThread:
+    """Context in which OpenBLAS adds no threads of its own; nests, and may be entered by several Python threads."""
+    if _scope is None:
+        raise RuntimeError("blas.single_thread: no OpenBLAS found; see blas.AVAILABLE")
+    return _scope
+
+
+def _external(symbol: str, real: Any) -> types.ExternalFunction:
+    # All integers are declared 64 bits wide, though a library with 32-bit integers exists too and the three enumerations
+    # are always `int`: on 64-bit Linux every argument has a register or an 8-byte slot of its own, and the callee reads
+    # the lower half. So one declaration, and one compiled kernel in the cache, serves both kinds of library.
+    whole, pointer = types.int64, types.uintp
+    order_and_flags, lengths = (whole,) * 3, (whole,) * 3
+    return types.ExternalFunction(
+        symbol,
+        types.void(*order_and_flags, *lengths, real, pointer, whole, pointer, whole, real, pointer, whole),
+    )
+
+
+_sgemm = _external(_SYMBOLS["cblas_sgemm"], types.float32)
+_dgemm = _external(_SYMBOLS["cblas_dgemm"], types.float64)
+_ROW_MAJOR, _NO_TRANSPOSE = 101, 111  # CBLAS's constants; transpose is 112
+
+
+def address_gemm(
+    transpose_a: int, transpose_b: int, m: int, n: int, k: int,
+    a: Any, a_offset: int, lda: int, b: Any, b_offset: int, ldb: int, beta: float, c: Any, c_offset: int, ldc: int,
+) -> None:  # fmt: skip
+    """Inside Numba kernels only: C = op(A) op(B) + beta C on one thread, op(A) (m, k), op(B) (k, n), C (m, n), row-major.
+
+    Each matrix is an array, the index of its first element in that array's memory, and the distance between its rows.
+    `transpose_a`, `transpose_b`: 1 where the matrix lies transposed, A as (k, m), B as (n, k). The caller must hold the
+    arrays (not only their addresses) for the time of the call, as Numba frees an array after its last use.
+    """
+    raise NotImplementedError("address_gemm can only be called from a Numba kernel")
+
+
+@overload(address_gemm, inline="never", jit_options={"error_model": "numpy", "nogil": True})
+def _address_gemm(transpose_a, transpose_b, m, n, k, a, a_offset, lda, b, b_offset, ldb, beta, c, c_offset, ldc):  # type: ignore[no-untyped-def]
+    product, real = (_sgemm, np.float32) if c.dtype == types.float32 else (_dgemm, np.float64)
+    size = np.dtype(real).itemsize
+
+    def implementation(transpose_a, transpose_b, m, n, k, a, a_offset, lda, b, b_offset, ldb, beta, c, c_offset, ldc):  # type: ignore[no-untyped-def]
+        product(
+            _ROW_MAJOR, _NO_TRANSPOSE + transpose_a, _NO_TRANSPOSE + transpose_b, m, n, k,
+            real(1.0), a.ctypes.data + size * a_offset, lda, b.ctypes.data + size * b_offset, ldb,
+            real(beta), c.ctypes.data + size * c_offset, ldc,
+        )  # fmt: skip
+
+    return implementation
