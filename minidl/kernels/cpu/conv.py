@@ -1,0 +1,135 @@
+"""Two-dimensional convolution on the CPU: chooses between two ways of doing im2col, and prepares memory for them.
+
+conv_pixels.py serves inputs with many channels, conv_planes.py those with few. Signatures and formulas are those of
+kernels/plain/conv.py; results are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import get_num_threads
+
+from minidl.backend.layout import channels_last
+from minidl.kernels.cpu.blas import single_thread
+from minidl.kernels.cpu.conv_pixels import convolve, pack_filters, pack_flipped, scatter, sum_partials, weight_gradient
+from minidl.kernels.cpu.conv_planes import convolve_planes, scatter_planes, to_planes, weight_gradient_planes
+from minidl.kernels.cpu.threads import parallel_region
+from minidl.kernels.geometry import conv_output_size
+
+__all__ = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
+
+Array = Any
+Pair = tuple[int, int]
+
+# Below so many channels per group, planes are faster than pixels (measured with 3x3 and 5x5 filters).
+FEW_CHANNELS = 16
+# Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
+MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
+# A chunk has at least so many output pixels, or adding the partial sums up would cost more than computing them.
+LEAST_PIXELS = 256
+
+_NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def _contiguous(weight: Array) -> Array:
+    return weight if weight.flags.c_contiguous else np.ascontiguousarray(weight)
+
+
+def _chunks(pixels: int, rows: int, weight_bytes: int) -> int:
+    """How many partial sums the weight gradient has: a power of two, by shapes only, never by the number of threads."""
+    most = min(MOST_CHUNKS, pixels // LEAST_PIXELS, rows, MOST_BYTES // max(weight_bytes, 1))
+    return 1 << (most.bit_length() - 1) if most > 1 else 1
+
+
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """Convolution: x (N, C, H, W), weight (O, C/G, kh, kw), bias (O,) or None -> (N, O, oh, ow)."""
+    N, C, H, W = x.shape
+    O, Cg, kh, kw = weight.shape
+    oh = conv_output_size(H, kh, stride[0], padding[0], dilation[0])
+    ow = conv_output_size(W, kw, stride[1], padding[1], dilation[1])
+    y = np.empty((N, oh, ow, O), x.dtype)
+    if y.size:
+        bias = _NO_BIAS[x.dtype] if bias is None else _contiguous(bias)
+        weight = _contiguous(weight)
+        threads = get_num_threads()
+        with single_thread(), parallel_region():
+            if Cg < FEW_CHANNELS:
+                planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
+                to_planes(x, planes, *padding, threads)
+                convolve_planes(planes, weight, bias, y, *stride, *dilation, threads)
+            else:
+                packed = np.empty((groups, kh * kw * Cg, O // groups), x.dtype)
+                pack_filters(weight, packed)
+                convolve(channels_last(x), packed, bias, y, kh, kw, *stride, *padding, *dilation, threads)
+    return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+
+
+def conv2d_input_gradient(
+    grad: Array,
+    weight: Array,
+    input_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """Gradient by the input: grad (N, O, oh, ow), weight (O, C/G, kh, kw) -> input_shape (N, C, H, W)."""
+    N, C, H, W = input_shape
+    O, Cg, kh, kw = weight.shape
+    dx = np.empty((N, H, W, C), grad.dtype)
+    if dx.size:
+        grad, weight = channels_last(grad), _contiguous(weight)
+        threads = get_num_threads()
+        with single_thread(), parallel_region():
+            if Cg < FEW_CHANNELS:
+                scatter_planes(grad, weight, dx, *stride, *padding, *dilation, threads)
+            elif stride == (1, 1):
+                # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with
+                # the filters flipped and their two channel axes exchanged.
+                packed = np.empty((groups, kh * kw * (O // groups), Cg), grad.dtype)
+                pack_flipped(weight, packed)
+                reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+                convolve(grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads)
+            else:
+                packed = np.empty((groups, kh * kw * Cg, O // groups), grad.dtype)
+                pack_filters(weight, packed)
+                scatter(grad, packed, dx, kh, kw, *stride, *padding, *dilation, threads)
+    return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+
+
+def conv2d_weight_gradient(
+    grad: Array,
+    x: Array,
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """Gradient by the filters: grad (N, O, oh, ow), x (N, C, H, W) -> weight_shape (O, C/G, kh, kw)."""
+    O, Cg, kh, kw = weight_shape
+    N, _, oh, ow = grad.shape
+    if N == 0:
+        return np.zeros(weight_shape, grad.dtype)
+    dweight = np.empty(weight_shape, grad.dtype)
+    chunks = _chunks(N * oh * ow, N * oh, dweight.nbytes)
+    threads = get_num_threads()
+    with single_thread(), parallel_region():
+        if Cg < FEW_CHANNELS:
+            C, H, W = x.shape[1:]
+            planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
+            to_planes(x, planes, *padding, threads)
+            partials = np.empty((chunks, *weight_shape), grad.dtype)
+            weight_gradient_planes(channels_last(grad), planes, partials, dweight, *stride, *dilation)
+        else:
+            partials = np.empty((chunks, groups, kh * kw * Cg, O // groups), grad.dtype)
+            split = kh if chunks < MOST_CHUNKS else 1
+            weight_gradient(
+                channels_last(grad), channels_last(x), partials, kh, kw, split, *stride, *padding, *dilation
+            )
+            sum_partials(partials, dweight, threads)
+    return dweight
