@@ -20,6 +20,7 @@ import numpy as np
 from minidl.kernels.plain import (
     activation,
     augmentation,
+    conv,
     dropout,
     layout,
     loss,
@@ -28,6 +29,7 @@ from minidl.kernels.plain import (
     philox,
     pooling,
 )
+from minidl.kernels.plain import gemm as matrix  # its function of the same name is public here
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -128,11 +130,8 @@ adaptive_avg_pool2d_forward = _kernel(pooling.adaptive_avg_pool2d_forward)
 adaptive_avg_pool2d_backward = _kernel(pooling.adaptive_avg_pool2d_backward)
 
 # conv.py, gemm.py
-if importlib.util.find_spec("minidl.kernels.plain.conv") and importlib.util.find_spec("minidl.kernels.plain.gemm"):
-    from minidl.kernels.plain import conv, gemm as _gemm
-
-    conv2d_forward = _kernel(conv.conv2d_forward)
-    conv2d_input_gradient = _kernel(conv.conv2d_input_gradient)
-    conv2d_weight_gradient = _kernel(conv.conv2d_weight_gradient)
-    gemm = _kernel(_gemm.gemm)
-    channel_sum = _kernel(_gemm.channel_sum)
+conv2d_forward = _kernel(conv.conv2d_forward)
+conv2d_input_gradient = _kernel(conv.conv2d_input_gradient)
+conv2d_weight_gradient = _kernel(conv.conv2d_weight_gradient)
+gemm = _kernel(matrix.gemm)
+channel_sum = _kernel(matrix.channel_sum)

@@ -1,0 +1,262 @@
+"""SGD and Adam on the CPU, one pass over memory; formulas in ``plain/optimizer.py``, which also takes odd layouts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit, prange
+
+from minidl.kernels.cpu.shared import GRAIN, OPTIONS, flat_in_place
+from minidl.kernels.cpu.threads import parallel_region
+from minidl.kernels.plain import optimizer as plain
+
+__all__ = ["adam_update", "sgd_update"]
+
+
+@njit(**OPTIONS)
+def _sgd_piece(
+    p: Any,
+    g: Any,
+    buffer: Any,
+    has_buffer: bool,
+    lr: Any,
+    momentum: Any,
+    rest: Any,
+    decay: Any,
+    nesterov: bool,
+    sign: Any,
+    first: bool,
+) -> None:
+    for i in range(p.size):
+        d = g[i] * sign
+        if decay != 0:
+            d += decay * p[i]
+        if has_buffer:
+            b = d if first else momentum * buffer[i] + rest * d
+            buffer[i] = b
+            d = d + momentum * b if nesterov else b
+        p[i] -= lr * d
+
+
+@njit(parallel=True, **OPTIONS)
+def _sgd(
+    p: Any,
+    g: Any,
+    buffer: Any,
+    has_buffer: bool,
+    lr: float,
+    momentum: float,
+    rest: float,
+    decay: float,
+    nesterov: bool,
+    sign: float,
+    first: bool,
+) -> None:
+    number = p.dtype.type
+    if p.size <= GRAIN:
+        _sgd_piece(
+            p,
+            g,
+            buffer,
+            has_buffer,
+            number(lr),
+            number(momentum),
+            number(rest),
+            number(decay),
+            nesterov,
+            number(sign),
+            first,
+        )
+    else:
+        for i in prange((p.size + GRAIN - 1) // GRAIN):
+            part = slice(i * GRAIN, (i + 1) * GRAIN)
+            _sgd_piece(
+                p[part],
+                g[part],
+                buffer[part],
+                has_buffer,
+                number(lr),
+                number(momentum),
+                number(rest),
+                number(decay),
+                nesterov,
+                number(sign),
+                first,
+            )
+
+
+@njit(**OPTIONS)
+def _adam_piece(
+    p: Any,
+    g: Any,
+    average: Any,
+    square: Any,
+    largest: Any,
+    amsgrad: bool,
+    shrink: Any,
+    decay: Any,
+    sign: Any,
+    rest1: Any,
+    beta2: Any,
+    rest2: Any,
+    root: Any,
+    epsilon: Any,
+    step_size: Any,
+) -> None:
+    if amsgrad:
+        for i in range(p.size):
+            d = g[i] * sign + decay * p[i] if decay != 0 else g[i] * sign
+            s = beta2 * square[i] + rest2 * d * d
+            largest[i] = s if s > largest[i] or s != s else largest[i]
+    for i in range(p.size):
+        value = p[i] * shrink
+        d = g[i] * sign + decay * value if decay != 0 else g[i] * sign
+        m = average[i] + rest1 * (d - average[i])
+        s = beta2 * square[i] + rest2 * d * d
+        average[i] = m
+        square[i] = s
+        v = largest[i] if amsgrad else s
+        p[i] = value - step_size * (m / (math.sqrt(v) / root + epsilon))
+
+
+@njit(parallel=True, **OPTIONS)
+def _adam(
+    p: Any,
+    g: Any,
+    average: Any,
+    square: Any,
+    largest: Any,
+    amsgrad: bool,
+    shrink: float,
+    decay: float,
+    sign: float,
+    rest1: float,
+    beta2: float,
+    rest2: float,
+    root: float,
+    epsilon: float,
+    step_size: float,
+) -> None:
+    n = p.dtype.type
+    if p.size <= GRAIN:
+        _adam_piece(
+            p,
+            g,
+            average,
+            square,
+            largest,
+            amsgrad,
+            n(shrink),
+            n(decay),
+            n(sign),
+            n(rest1),
+            n(beta2),
+            n(rest2),
+            n(root),
+            n(epsilon),
+            n(step_size),
+        )
+    else:
+        for i in prange((p.size + GRAIN - 1) // GRAIN):
+            part = slice(i * GRAIN, (i + 1) * GRAIN)
+            _adam_piece(
+                p[part],
+                g[part],
+                average[part],
+                square[part],
+                largest[part],
+                amsgrad,
+                n(shrink),
+                n(decay),
+                n(sign),
+                n(rest1),
+                n(beta2),
+                n(rest2),
+                n(root),
+                n(epsilon),
+                n(step_size),
+            )
+
+
+def sgd_update(
+    parameter: Any,
+    gradient: Any,
+    momentum_buffer: Any | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+    first: bool,
+) -> None:
+    has_buffer = momentum_buffer is not None
+    arrays = flat_in_place(parameter, gradient, momentum_buffer if has_buffer else parameter)
+    if arrays is None:
+        plain.sgd_update(
+            parameter, gradient, momentum_buffer, lr, momentum, dampening, weight_decay, nesterov, maximize, first
+        )
+        return
+    with parallel_region():
+        _sgd(
+            *arrays,
+            has_buffer,
+            float(lr),
+            float(momentum),
+            1.0 - dampening,
+            float(weight_decay),
+            nesterov,
+            -1.0 if maximize else 1.0,
+            first,
+        )
+
+
+def adam_update(
+    parameter: Any,
+    gradient: Any,
+    exp_avg: Any,
+    exp_avg_sq: Any,
+    max_exp_avg_sq: Any | None,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
+    step: int,
+) -> None:
+    amsgrad = max_exp_avg_sq is not None
+    arrays = flat_in_place(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq if amsgrad else exp_avg_sq)
+    if arrays is None:
+        plain.adam_update(
+            parameter,
+            gradient,
+            exp_avg,
+            exp_avg_sq,
+            max_exp_avg_sq,
+            lr,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            decoupled,
+            maximize,
+            step,
+        )
+        return
+    with parallel_region():
+        _adam(
+            *arrays,
+            amsgrad,
+            1.0 - lr * weight_decay if decoupled else 1.0,
+            0.0 if decoupled else float(weight_decay),
+            -1.0 if maximize else 1.0,
+            1.0 - beta1,
+            float(beta2),
+            1.0 - beta2,
+            math.sqrt(1 - beta2**step),
+            float(epsilon),
+            lr / (1 - beta1**step),
+        )
