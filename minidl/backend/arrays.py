@@ -10,7 +10,7 @@ from minidl.backend import gpu
 from minidl.backend.device import CPU, Device
 from minidl.errors import DeviceError
 
-__all__ = ["asarray", "device_of", "is_array", "namespace", "to_device", "to_numpy"]
+__all__ = ["asarray", "check_same_device", "device_of", "ignore_float_errors", "is_array", "namespace", "to_device", "to_numpy"]
 
 
 def namespace(array: Any) -> Any:
@@ -53,6 +53,11 @@ def to_numpy(array: Any) -> np.ndarray:
     if isinstance(array, (np.ndarray, np.generic)):
         return np.asarray(array)
     return gpu.cupy().asnumpy(array)
+
+
+def ignore_float_errors() -> Any:
+    """A context in which 1/0, log(0) and overflow give inf or NaN without NumPy's warning, as in torch and CuPy."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 def check_same_device(who: str, *arrays: Any) -> None:

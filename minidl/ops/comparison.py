@@ -1,0 +1,91 @@
+"""Comparisons and logic: tensors of bool, which carry no gradient."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from minidl.autograd.base import BaseTensor
+from minidl.backend.arrays import check_same_device, namespace
+from minidl.errors import DTypeError, ShapeError
+from minidl.ops.promotion import promote, require_tensor
+
+__all__ = ["allclose", "eq", "equal", "ge", "gt", "isnan", "le", "logical", "logical_not", "lt", "ne"]
+
+
+def _compare(who: str, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    x, y = promote(who, a, b)
+    maker = x if isinstance(x, BaseTensor) else y
+    x, y = (v.data if isinstance(v, BaseTensor) else v for v in (x, y))
+    check_same_device(who, x, y)
+    try:
+        result = compare(x, y)
+    except ValueError:
+        raise ShapeError(who, expected="shapes that broadcast", got=f"{x.shape} and {y.shape}") from None
+    return maker._make(namespace(maker.data).asarray(result))
+
+
+def eq(input: Any, other: Any) -> Any:
+    """input == other element by element, with broadcasting: a bool tensor. Source: torch.eq."""
+    return _compare("eq", operator.eq, input, other)
+
+
+def ne(input: Any, other: Any) -> Any:
+    """input != other element by element, with broadcasting: a bool tensor. Source: torch.ne."""
+    return _compare("ne", operator.ne, input, other)
+
+
+def lt(input: Any, other: Any) -> Any:
+    """input < other element by element, with broadcasting: a bool tensor. Source: torch.lt."""
+    return _compare("lt", operator.lt, input, other)
+
+
+def le(input: Any, other: Any) -> Any:
+    """input <= other element by element, with broadcasting: a bool tensor. Source: torch.le."""
+    return _compare("le", operator.le, input, other)
+
+
+def gt(input: Any, other: Any) -> Any:
+    """input > other element by element, with broadcasting: a bool tensor. Source: torch.gt."""
+    return _compare("gt", operator.gt, input, other)
+
+
+def ge(input: Any, other: Any) -> Any:
+    """input >= other element by element, with broadcasting: a bool tensor. Source: torch.ge."""
+    return _compare("ge", operator.ge, input, other)
+
+
+def logical(who: str, combine: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """Bitwise and, or, exclusive or of bool and integer tensors."""
+    for x in (a, b):
+        kind = x.data.dtype.kind if isinstance(x, BaseTensor) else "b" if isinstance(x, (bool, int)) else "?"
+        if kind not in "biu":
+            raise DTypeError(who, expected="bool or integer tensors", got=str(getattr(x, "dtype", type(x).__name__)))
+    return _compare(who, combine, a, b)
+
+
+def logical_not(input: Any) -> Any:
+    """not input (bool) or its bitwise complement (integers). Source: torch.bitwise_not."""
+    require_tensor("~", input)
+    if input.data.dtype.kind == "f":
+        raise DTypeError("~", expected="a bool or integer tensor", got=str(input.data.dtype))
+    return input._make(namespace(input.data).asarray(~input.data))
+
+
+def isnan(input: Any) -> Any:
+    """Where the elements are NaN: a bool tensor. Source: torch.isnan."""
+    require_tensor("isnan", input)
+    return input._make(namespace(input.data).asarray(input.data != input.data))
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape and the same elements. Source: torch.equal."""
+    require_tensor("equal", input, other)
+    return input.data.shape == other.data.shape and bool((input.data == other.data).all())
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether |input - other| <= atol + rtol * |other| everywhere. Source: torch.allclose."""
+    require_tensor("allclose", input, other)
+    return bool(namespace(input.data).allclose(input.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan))

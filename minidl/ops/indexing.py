@@ -1,0 +1,119 @@
+"""``x[index]``: integers, slices, None, Ellipsis, boolean masks and integer arrays, and what goes back through them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.autograd.base import BaseTensor
+from minidl.autograd.function import Function
+from minidl.backend.arrays import is_array, namespace
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = ["getitem", "index_put", "raw_index"]
+
+
+def raw_index(index: Any) -> Any:
+    """An index with its tensors as arrays; DTypeError for anything that cannot index."""
+    if isinstance(index, tuple):
+        return tuple([raw_index(i) for i in index])
+    if isinstance(index, BaseTensor):
+        index = index.data
+    if is_array(index):
+        if index.dtype.kind not in "biu":
+            raise DTypeError("indexing", expected="an integer or bool tensor as index", got=str(index.dtype))
+        return index
+    if index is None or index is Ellipsis or isinstance(index, (slice, list)) or hasattr(index, "__index__"):
+        return index
+    raise DTypeError(
+        "indexing", expected="integers, slices, None, Ellipsis, or integer or bool tensors", got=type(index).__name__
+    )
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether an index takes every element at most once and gives a view: no arrays, no lists."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not any(isinstance(i, list) or (is_array(i) and (i.ndim or i.dtype.kind == "b")) for i in parts)
+
+
+class Index(Function):
+    """x[index]; elements taken several times collect their gradients."""
+
+    def forward(self, x: Any, index: Any) -> Any:
+        self.index, self.shape = index, x.shape
+        return x[index]
+
+    def backward(self, grad: Any) -> Any:
+        return ScatterAdd.evaluate(grad, index=self.index, shape=self.shape)
+
+
+class ScatterAdd(Function):
+    """Zeros of a shape with x added at ``index``; the adjoint of Index."""
+
+    def forward(self, x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+        self.index = index
+        xp = namespace(x)
+        result = xp.zeros(shape, x.dtype)
+        if _is_basic(index):
+            result[index] = x
+        else:
+            xp.add.at(result, index, x)
+        return result
+
+    def backward(self, grad: Any) -> Any:
+        return Index.evaluate(grad, index=self.index)
+
+
+class IndexPut(Function):
+    """A copy of x with x[index] = value."""
+
+    def forward(self, x: Any, value: Any, index: Any) -> Any:
+        self.index, self.value_shape = index, getattr(value, "shape", ())
+        result = x.copy()
+        result[index] = value
+        return result
+
+    def backward(self, grad: Any) -> Any:
+        from_x = from_value = None
+        if self.needs_input_grad[0]:
+            from_x = IndexPut.evaluate(grad, 0, index=self.index)
+        if self.needs_input_grad[1]:
+            taken = Index.evaluate(grad, index=self.index)
+            extra = taken.ndim - len(self.value_shape)
+            axes = tuple(
+                i for i in range(taken.ndim) if i < extra or (self.value_shape[i - extra] == 1 and taken.shape[i] != 1)
+            )
+            from_value = (taken.sum(axes) if axes else taken).reshape(self.value_shape)
+        return from_x, from_value
+
+
+def _complaint(x: Any, index: Any, error: Exception) -> Exception:
+    text = str(error)
+    if "too many indices" in text or "out of bounds" in text or "boolean index" in text:
+        return IndexError(f"indexing: a tensor of shape {x.data.shape} cannot take this index: {text}.")
+    if isinstance(error, ValueError):
+        return ShapeError("indexing", expected=f"a value and an index that fit shape {x.data.shape}", got=text)
+    return error
+
+
+def getitem(input: Any, index: Any) -> Any:
+    """input[index]: a view for integers and slices, a copy for masks and integer arrays, as in NumPy and torch.
+
+    Raises IndexError for an index out of range, DTypeError for a float index, ArgumentError for a negative step.
+    Source: torch.Tensor.__getitem__.
+    """
+    raw = raw_index(index)
+    for part in raw if isinstance(raw, tuple) else (raw,):
+        if isinstance(part, slice) and part.step is not None and part.step < 1:
+            raise ArgumentError("indexing", expected="a step above 0", got=str(part.step), hint="Use flip to reverse.")
+    try:
+        return Index.apply(input, index=raw)
+    except (IndexError, ValueError) as error:
+        raise _complaint(input, raw, error) from None
+
+
+def index_put(input: Any, index: Any, value: Any) -> Any:
+    """A copy of input in which input[index] is value (a tensor that broadcasts, or a number)."""
+    try:
+        return IndexPut.apply(input, value, index=raw_index(index))
+    except (IndexError, ValueError) as error:
+        raise _complaint(input, index, error) from None

@@ -1,0 +1,284 @@
+"""Reductions over axes: sums, means, variances, extrema."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from minidl.autograd.base import T
+from minidl.autograd.function import Function
+from minidl.backend.arrays import namespace
+from minidl.backend.dtypes import int64
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.elementwise import sqrt
+from minidl.ops.promotion import cast, require_float, require_tensor
+
+__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "max", "mean", "min", "normalize_axes", "std", "sum", "var"]
+
+Axes = int | tuple[int, ...] | list[int] | None
+
+
+class ValuesIndices(NamedTuple):
+    """What max and min over one axis give: the values, and where along the axis the first of them stands."""
+
+    values: Any
+    indices: Any
+
+
+def normalize_axes(who: str, dim: Axes, ndim: int) -> tuple[int, ...]:
+    """The axes as a sorted tuple of numbers in [0, ndim); None (or no axis) means all. ArgumentError outside the range."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        return tuple(range(ndim))
+    axes = []
+    for axis in dim if isinstance(dim, (tuple, list)) else (dim,):
+        if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+            raise DTypeError(who, expected="dim as an integer or a tuple of them", got=repr(dim))
+        axis = axis.__index__()
+        limit = ndim or 1  # a tensor without axes takes 0 and -1, as in torch
+        if not -limit <= axis < limit:
+            raise ArgumentError(who, expected=f"dim between {-limit} and {limit - 1}", got=str(axis))
+        axes.append(axis % limit)
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(who, expected="each dim once", got=str(dim))
+    return tuple(sorted(axes)) if ndim else ()
+
+
+def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the reduced axes kept as 1."""
+    return tuple([1 if i in axes else n for i, n in enumerate(shape)])
+
+
+class Sum(Function):
+    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
+        self.shape, self.kept = x.shape, _kept(x.shape, axes)
+        return x.sum(axes, dtype=dtype, keepdims=keepdim)
+
+    def backward(self, grad: Any) -> Any:
+        return Expand.evaluate(grad.reshape(self.kept), shape=self.shape)  # reduced axes back as 1, then repeated
+
+
+class Expand(Function):
+    """Repeat along axes of length 1 (or new leading ones) without copying."""
+
+    def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
+        self.original = x.shape
+        return namespace(x).broadcast_to(x, shape)
+
+    def backward(self, grad: Any) -> Any:
+        added = grad.ndim - len(self.original)
+        axes = tuple(
+            i for i in range(grad.ndim) if i < added or (self.original[i - added] == 1 and grad.shape[i] != 1)
+        )
+        return (grad.sum(axes) if axes else grad).reshape(self.original)
+
+
+class Select(Function):
+    """The extremum along one axis; the whole gradient goes to the first element that has it."""
+
+    def forward(self, x: Any, axis: int, larger: bool) -> Any:
+        xp = namespace(x)
+        indices = xp.expand_dims((x.argmax if larger else x.argmin)(axis), axis)
+        self.axis, self.shape = axis, x.shape
+        self.save_for_backward(indices)
+        return xp.take_along_axis(x, indices, axis), indices
+
+    def backward(self, grad: Any, _: Any) -> Any:
+        (indices,) = self.saved_arrays
+        return PutAlong.evaluate(grad, indices=indices, axis=self.axis, shape=self.shape)
+
+
+class PutAlong(Function):
+    """Zeros of a larger shape with the elements of x at ``indices`` along one axis; the adjoint of TakeAlong."""
+
+    def forward(self, x: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+        self.axis = axis
+        self.save_for_backward(indices)
+        xp = namespace(x)
+        result = xp.zeros(shape, x.dtype)
+        xp.put_along_axis(result, indices, x, axis)
+        return result
+
+    def backward(self, grad: Any) -> Any:
+        (indices,) = self.saved_arrays
+        return TakeAlong.evaluate(grad, indices=indices, axis=self.axis)
+
+
+class TakeAlong(Function):
+    """The elements of x at ``indices`` (distinct ones) along one axis."""
+
+    def forward(self, x: Any, indices: Any, axis: int) -> Any:
+        self.axis, self.shape = axis, x.shape
+        self.save_for_backward(indices)
+        return namespace(x).take_along_axis(x, indices, axis)
+
+    def backward(self, grad: Any) -> Any:
+        (indices,) = self.saved_arrays
+        return PutAlong.evaluate(grad, indices=indices, axis=self.axis, shape=self.shape)
+
+
+class Amax(Function):
+    """The extremum over axes; ties share the gradient evenly, as in torch."""
+
+    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, larger: bool) -> Any:
+        kept = (x.max if larger else x.min)(axes, keepdims=True)
+        hits = (x == kept) | (x != x)
+        self.kept = kept.shape
+        self.save_for_backward(hits)
+        return kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+
+    def backward(self, grad: Any) -> Any:
+        (hits,) = self.saved_arrays
+        axes = tuple([i for i, n in enumerate(self.kept) if n != hits.shape[i]])
+        share = hits.astype(grad.dtype)
+        share = share / share.sum(axes, keepdims=True)
+        return grad.reshape(self.kept) * share
+
+
+class Var(Function):
+    """sum (x - mean)^2 / (n - correction)."""
+
+    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, correction: float) -> Any:
+        self.axes, self.kept = axes, _kept(x.shape, axes)
+        self.count = math.prod([x.shape[i] for i in axes])
+        self.scale = 1.0 / (self.count - correction) if self.count > correction else math.nan
+        self.save_for_backward(x)
+        if not self.count:
+            return namespace(x).full(self.kept if keepdim else [n for i, n in enumerate(x.shape) if i not in axes], math.nan, x.dtype)
+        centred = x - x.mean(axes, keepdims=True)
+        return (centred * centred).sum(axes, keepdims=keepdim) * self.scale
+
+    def backward(self, grad: Any) -> Any:
+        (x,) = self.saved_tensors
+        mean = x.sum(self.axes).reshape(self.kept) / builtin_max(self.count, 1)
+        return grad.reshape(self.kept) * ((x - mean) * (2 * self.scale))
+
+
+builtin_max, builtin_any = max, any  # this module defines torch's max and any
+
+
+def sum(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
+    """The sum over axes.
+
+    dim: an axis, several, or None for all; keepdim: keep the summed axes with length 1; dtype: of the result (default:
+    the input's; int64 for bool and integers). Raises ArgumentError for an axis out of range. Source: torch.sum.
+    """
+    require_tensor("sum", input)
+    axes = normalize_axes("sum", dim, input.data.ndim)
+    if dtype is not None:
+        input = cast(input, dtype)
+    result = None if input.data.dtype.kind == "f" else dtype or int64
+    return Sum.apply(input, axes=axes, keepdim=keepdim, dtype=result)
+
+
+def mean(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
+    """The arithmetic mean over axes; arguments as for sum; the input must be floating-point. Source: torch.mean."""
+    if dtype is not None:
+        require_tensor("mean", input)
+        input = cast(input, dtype)
+    require_float("mean", input)
+    axes = normalize_axes("mean", dim, input.data.ndim)
+    count = math.prod([input.data.shape[i] for i in axes])
+    total: Any = Sum.apply(input, axes=axes, keepdim=keepdim, dtype=None)
+    return total * (1.0 / count) if count and count & (count - 1) == 0 else total / count
+
+
+def var(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
+    """The variance over axes: sum (x - mean)^2 / (n - correction).
+
+    correction: 1 for the sample's variance, 0 for the population's. NaN where n <= correction. Source: torch.var.
+    """
+    require_float("var", input)
+    axes = normalize_axes("var", dim, input.data.ndim)
+    return Var.apply(input, axes=axes, keepdim=keepdim, correction=correction)
+
+
+def std(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
+    """The standard deviation over axes: the square root of var. Source: torch.std."""
+    require_float("std", input)
+    return sqrt(var(input, dim, correction=correction, keepdim=keepdim))
+
+
+def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:
+    if builtin_any(input.data.shape[i] == 0 for i in axes):
+        raise ShapeError(who, expected="at least one element along the reduced axes", got=str(input.data.shape))
+
+
+def _extremum(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
+    require_tensor(who, input)
+    if dim is None:
+        if keepdim:
+            raise ArgumentError(who, expected="a dim with keepdim=True", got="dim=None")
+        return _spread(who, input, None, False, larger)
+    (axis,) = normalize_axes(who, dim, input.data.ndim) or (0,)
+    if not input.data.ndim:
+        return ValuesIndices(input, input._make(namespace(input.data).zeros((), int64)))
+    _not_empty(who, input, (axis,))
+    values, indices = Select.apply(input, axis=axis, larger=larger)
+    return ValuesIndices(*((values, indices) if keepdim else (values.squeeze(axis), indices.squeeze(axis))))
+
+
+def _spread(who: str, input: Any, dim: Axes, keepdim: bool, larger: bool) -> Any:
+    require_tensor(who, input)
+    axes = normalize_axes(who, dim, input.data.ndim)
+    _not_empty(who, input, axes)
+    return Amax.apply(input, axes=axes, keepdim=keepdim, larger=larger)
+
+
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element, or over one axis a pair (values, indices) whose indices are the first ones.
+
+    Over all elements ties share the gradient; over one axis it goes to the first. A tensor as second argument means
+    maximum(input, other). Source: torch.max.
+    """
+    return _extremum("max", input, dim, keepdim, larger=True)
+
+
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element, or over one axis a pair (values, indices); see max. Source: torch.min."""
+    return _extremum("min", input, dim, keepdim, larger=False)
+
+
+def amax(input: T, dim: Axes = None, keepdim: bool = False) -> T:
+    """The largest element over axes; ties share the gradient evenly. Source: torch.amax."""
+    return _spread("amax", input, dim, keepdim, larger=True)
+
+
+def amin(input: T, dim: Axes = None, keepdim: bool = False) -> T:
+    """The smallest element over axes; ties share the gradient evenly. Source: torch.amin."""
+    return _spread("amin", input, dim, keepdim, larger=False)
+
+
+def _position(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
+    require_tensor(who, input)
+    array = input.data
+    if dim is not None:
+        (dim,) = normalize_axes(who, dim, array.ndim) or (None,)
+    _not_empty(who, input, range(array.ndim) if dim is None else (dim,))  # type: ignore[arg-type]
+    result = namespace(array).asarray((array.argmax if larger else array.argmin)(dim))
+    if keepdim:
+        result = result.reshape([1 if dim is None or i == dim else n for i, n in enumerate(array.shape)])
+    return input._make(result)
+
+
+def argmax(input: T, dim: int | None = None, keepdim: bool = False) -> T:
+    """Where the largest element stands (the first one): over all elements, flattened, or along one axis; int64."""
+    return _position("argmax", input, dim, keepdim, larger=True)
+
+
+def argmin(input: T, dim: int | None = None, keepdim: bool = False) -> T:
+    """Where the smallest element stands (the first one); see argmax."""
+    return _position("argmin", input, dim, keepdim, larger=False)
+
+
+def all(input: T, dim: int | None = None, keepdim: bool = False) -> T:
+    """Whether all elements are true (not zero), over all or along one axis: a bool tensor. Source: torch.all."""
+    require_tensor("all", input)
+    axes = normalize_axes("all", dim, input.data.ndim)
+    return input._make(namespace(input.data).asarray(input.data.all(axes, keepdims=keepdim)))
+
+
+def any(input: T, dim: int | None = None, keepdim: bool = False) -> T:
+    """Whether any element is true (not zero), over all or along one axis: a bool tensor. Source: torch.any."""
+    require_tensor("any", input)
+    axes = normalize_axes("any", dim, input.data.ndim)
+    return input._make(namespace(input.data).asarray(input.data.any(axes, keepdims=keepdim)))

@@ -1,0 +1,343 @@
+"""The same elements in another shape: reshape, permute, expand, join, pad."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from minidl import kernels
+from minidl.autograd.base import BaseTensor, T
+from minidl.autograd.function import Function
+from minidl.backend.arrays import namespace
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.promotion import cast, require_tensor, result_type
+from minidl.ops.reduction import Expand, normalize_axes
+
+__all__ = [
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "clone",
+    "contiguous",
+    "expand",
+    "flatten",
+    "flip",
+    "movedim",
+    "pad",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+]
+
+
+class Reshape(Function):
+    """The same elements in logical (row-major) order under another shape; a view where memory allows."""
+
+    def forward(self, x: Any, shape: tuple[int, ...]) -> Any:
+        self.shape = x.shape
+        if x.ndim == 4 and not x.flags.c_contiguous:
+            x = kernels.contiguous(x)  # activations may lie as (N, H, W, C): copied by a kernel, faster than NumPy does
+        return x.reshape(shape)
+
+    def backward(self, grad: Any) -> Any:
+        return grad.reshape(self.shape)
+
+
+class Permute(Function):
+    """The axes in another order; a view."""
+
+    def forward(self, x: Any, dims: tuple[int, ...]) -> Any:
+        self.inverse = tuple(sorted(range(len(dims)), key=dims.__getitem__))
+        return x.transpose(dims)
+
+    def backward(self, grad: Any) -> Any:
+        return Permute.evaluate(grad, dims=self.inverse)
+
+
+class Copy(Function):
+    """The same values in memory of their own; logical order if ``contiguous`` is asked, else the input's."""
+
+    def forward(self, x: Any, contiguous: bool) -> Any:
+        return x.copy("C" if contiguous else "K")
+
+    def backward(self, grad: Any) -> Any:
+        return grad
+
+
+class Cat(Function):
+    """Arrays one after the other along an axis."""
+
+    def forward(self, *arrays: Any, axis: int) -> Any:
+        self.axis, self.lengths = axis, [a.shape[axis] for a in arrays]
+        return namespace(arrays[0]).concatenate(arrays, axis)
+
+    def backward(self, grad: Any) -> Any:
+        parts, start = [], 0
+        for need, length in zip(self.needs_input_grad, self.lengths):
+            index = (slice(None),) * self.axis + (slice(start, start + length),)
+            parts.append(grad[index] if need else None)
+            start += length
+        return tuple(parts)
+
+
+class Pad(Function):
+    """A constant border; the gradient is the inner part."""
+
+    def forward(self, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
+        self.inner = tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape)])
+        result = namespace(x).full([n + sum(w) for n, w in zip(x.shape, widths)], value, x.dtype)
+        result[self.inner] = x
+        return result
+
+    def backward(self, grad: Any) -> Any:
+        return grad[self.inner]
+
+
+class Flip(Function):
+    """The elements in reverse order along axes."""
+
+    def forward(self, x: Any, axes: tuple[int, ...]) -> Any:
+        self.axes = axes
+        return namespace(x).flip(x, axes).copy()
+
+    def backward(self, grad: Any) -> Any:
+        return Flip.evaluate(grad, axes=self.axes)
+
+
+def _sizes(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """Shape arguments given as numbers or as one sequence."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    if not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in shape):
+        raise DTypeError(who, expected="integers as shape", got=str(shape))
+    return tuple([n.__index__() for n in shape])
+
+
+def reshape(input: T, *shape: Any) -> T:
+    """The same elements in logical order with another shape; one length may be -1 and is worked out.
+
+    A view where memory allows, else a copy. Raises ShapeError where the number of elements differs. Source: torch.reshape.
+    """
+    require_tensor("reshape", input)
+    sizes = _sizes("reshape", shape)
+    count = input.data.size
+    known = math.prod(n for n in sizes if n != -1)
+    unknown = sizes.count(-1)
+    fits = count == known if not unknown else unknown == 1 and known > 0 and count % known == 0
+    if not fits or any(n < -1 for n in sizes):
+        raise ShapeError(
+            "reshape",
+            expected=f"a shape of {count} elements (input: {input.data.shape}), with at most one -1",
+            got=str(sizes),
+        )
+    return Reshape.apply(input, shape=sizes)
+
+
+def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
+    """The axes start_dim to end_dim as one: (N, C, H, W) -> (N, C * H * W) for start_dim=1. Source: torch.flatten."""
+    require_tensor("flatten", input)
+    shape = input.data.shape
+    if not shape:
+        return reshape(input, 1)
+    (start,) = normalize_axes("flatten", start_dim, len(shape))
+    (end,) = normalize_axes("flatten", end_dim, len(shape))
+    if start > end:
+        raise ArgumentError("flatten", expected="start_dim before end_dim", got=f"{start_dim} and {end_dim}")
+    if start == end:
+        return input
+    return reshape(input, *shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+
+def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
+    """One axis as several: (N, C * H) -> (N, C, H) for dim=1, sizes=(C, H). Source: torch.unflatten."""
+    require_tensor("unflatten", input)
+    shape = input.data.shape
+    (axis,) = normalize_axes("unflatten", dim, len(shape))
+    sizes = _sizes("unflatten", (tuple(sizes),))
+    known = math.prod(n for n in sizes if n != -1)
+    if sizes.count(-1) > 1 or (known != shape[axis] if -1 not in sizes else not known or shape[axis] % known):
+        raise ShapeError("unflatten", expected=f"sizes whose product is {shape[axis]}", got=str(sizes))
+    if -1 in sizes:
+        sizes = tuple(shape[axis] // known if n == -1 else n for n in sizes)
+    return reshape(input, *shape[:axis], *sizes, *shape[axis + 1 :])
+
+
+def permute(input: T, *dims: Any) -> T:
+    """The axes in the order of dims: the result's axis i is the input's axis dims[i]; a view. Source: torch.permute."""
+    require_tensor("permute", input)
+    order = _sizes("permute", dims)
+    ndim = input.data.ndim
+    if len(order) != ndim or sorted(d % ndim if ndim else d for d in order if -ndim <= d < ndim) != list(range(ndim)):
+        raise ArgumentError("permute", expected=f"each of {ndim} axes once", got=str(order))
+    return Permute.apply(input, dims=tuple([d % ndim for d in order]))
+
+
+def transpose(input: T, dim0: int, dim1: int) -> T:
+    """Two axes exchanged; a view. Source: torch.transpose."""
+    require_tensor("transpose", input)
+    ndim = input.data.ndim
+    if not ndim:
+        return input
+    (a,), (b,) = normalize_axes("transpose", dim0, ndim), normalize_axes("transpose", dim1, ndim)
+    order = list(range(ndim))
+    order[a], order[b] = b, a
+    return Permute.apply(input, dims=tuple(order))
+
+
+def movedim(input: T, source: int, destination: int) -> T:
+    """One axis moved to another place, the others in their order; a view. Source: torch.movedim."""
+    require_tensor("movedim", input)
+    (a,) = normalize_axes("movedim", source, input.data.ndim)
+    (b,) = normalize_axes("movedim", destination, input.data.ndim)
+    order = [i for i in range(input.data.ndim) if i != a]
+    order.insert(b, a)
+    return Permute.apply(input, dims=tuple(order))
+
+
+def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
+    """Without the axes of length 1: all of them, or those of dim that have length 1; a view. Source: torch.squeeze."""
+    require_tensor("squeeze", input)
+    shape = input.data.shape
+    axes = range(len(shape)) if dim is None else normalize_axes("squeeze", dim, len(shape))
+    return Reshape.apply(input, shape=tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
+
+
+def unsqueeze(input: T, dim: int) -> T:
+    """With a new axis of length 1 at dim; a view. Source: torch.unsqueeze."""
+    require_tensor("unsqueeze", input)
+    (axis,) = normalize_axes("unsqueeze", dim, input.data.ndim + 1)
+    shape = input.data.shape
+    return Reshape.apply(input, shape=(*shape[:axis], 1, *shape[axis:]))
+
+
+def expand(input: T, *sizes: Any) -> T:
+    """Axes of length 1 repeated to sizes without copying; -1 keeps a length; new axes come first. Source: torch.expand."""
+    require_tensor("expand", input)
+    wanted = _sizes("expand", sizes)
+    shape = input.data.shape
+    added = len(wanted) - len(shape)
+    result = tuple([shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(wanted)])
+    if added < 0 or any(n < 0 for n in result) or any(m not in (1, n) for m, n in zip(shape, result[added:])):
+        raise ShapeError("expand", expected=f"sizes that {shape} broadcasts to", got=str(wanted))
+    return Expand.apply(input, shape=result)
+
+
+def broadcast_to(input: T, shape: Sequence[int]) -> T:
+    """The input repeated to a shape that it broadcasts to, without copying. Source: torch.broadcast_to."""
+    return expand(input, tuple(shape))
+
+
+def clone(input: T) -> T:
+    """The same values in memory of their own; gradients flow through. Source: torch.clone."""
+    require_tensor("clone", input)
+    return Copy.apply(input, contiguous=False)
+
+
+def contiguous(input: T) -> T:
+    """The tensor itself if its memory is in logical order, else a copy that is. Source: torch.Tensor.contiguous."""
+    require_tensor("contiguous", input)
+    return input if input.data.flags.c_contiguous else Copy.apply(input, contiguous=True)
+
+
+def _tensors(who: str, tensors: Sequence[Any]) -> list[Any]:
+    """A non-empty sequence of tensors in their common dtype."""
+    if not isinstance(tensors, (tuple, list)) or not tensors:
+        raise DTypeError(who, expected="a non-empty tuple or list of Tensors", got=type(tensors).__name__)
+    require_tensor(who, *tensors)
+    dtype = result_type(*tensors)
+    return [cast(t, dtype) for t in tensors]
+
+
+def cat(tensors: Sequence[T], dim: int = 0) -> T:
+    """Tensors one after the other along an axis; all other lengths must agree. Source: torch.cat."""
+    parts = _tensors("cat", tensors)
+    ndim = parts[0].data.ndim
+    if not ndim:
+        raise ShapeError("cat", expected="tensors with at least one axis", got="one without", hint="Use stack.")
+    (axis,) = normalize_axes("cat", dim, ndim)
+    shapes = [t.data.shape for t in parts]
+    if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) > 1 or len({len(s) for s in shapes}) > 1:
+        raise ShapeError("cat", expected=f"shapes that agree but for axis {axis}", got=", ".join(map(str, shapes)))
+    return Cat.apply(*parts, axis=axis)
+
+
+def stack(tensors: Sequence[T], dim: int = 0) -> T:
+    """Tensors of one shape side by side along a new axis. Source: torch.stack."""
+    parts = _tensors("stack", tensors)
+    if len({t.data.shape for t in parts}) > 1:
+        raise ShapeError("stack", expected="tensors of one shape", got=", ".join(str(t.data.shape) for t in parts))
+    return cat([unsqueeze(t, dim) for t in parts], dim)
+
+
+def split(input: T, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[T, ...]:
+    """Parts along an axis: of one length (the last may be shorter), or of the lengths given. Source: torch.split."""
+    require_tensor("split", input)
+    (axis,) = normalize_axes("split", dim, input.data.ndim)
+    total = input.data.shape[axis]
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes < 1:
+            raise ArgumentError("split", expected="a size of at least 1", got=str(sizes))
+        sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+    if sum(sizes) != total or any(n < 0 for n in sizes):
+        raise ShapeError("split", expected=f"lengths that add up to {total}", got=str(list(sizes)))
+    parts: list[Any] = []
+    start = 0
+    values: Any = input
+    for n in sizes:
+        parts.append(values[(slice(None),) * axis + (slice(start, start + n),)])
+        start += n
+    return tuple(parts)
+
+
+def chunk(input: T, chunks: int, dim: int = 0) -> tuple[T, ...]:
+    """At most ``chunks`` parts of equal length (the last may be shorter) along an axis. Source: torch.chunk."""
+    require_tensor("chunk", input)
+    if chunks < 1:
+        raise ArgumentError("chunk", expected="at least 1 chunk", got=str(chunks))
+    (axis,) = normalize_axes("chunk", dim, input.data.ndim)
+    return split(input, max(1, -(-input.data.shape[axis] // chunks)), axis)
+
+
+def flip(input: T, dims: int | Sequence[int]) -> T:
+    """The elements in reverse order along the axes dims; a copy. Source: torch.flip."""
+    require_tensor("flip", input)
+    axes = normalize_axes("flip", tuple(dims) if isinstance(dims, Sequence) else dims, input.data.ndim)
+    return Flip.apply(input, axes=axes)
+
+
+def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> T:
+    """A border of a constant value.
+
+    pad: (left, right) of the last axis, then (top, bottom) of the one before, and so on; a negative width cuts. mode: only
+    "constant". value: of the border (default 0). Raises ArgumentError, ShapeError. Source: torch.nn.functional.pad.
+    """
+    require_tensor("pad", input)
+    shape = input.data.shape
+    widths = _sizes("pad", (tuple(pad),))
+    if mode != "constant":
+        raise ArgumentError("pad", expected='mode "constant"', got=repr(mode))
+    if len(widths) % 2 or len(widths) > 2 * len(shape):
+        raise ArgumentError("pad", expected=f"two widths for each of at most {len(shape)} axes", got=str(widths))
+    pairs = [(0, 0)] * (len(shape) - len(widths) // 2) + list(zip(widths[0::2], widths[1::2]))[::-1]
+    if any(before + after + n < 0 for (before, after), n in zip(pairs, shape)):
+        raise ShapeError("pad", expected="negative widths that leave something over", got=f"{widths} for shape {shape}")
+    cut = tuple([slice(max(0, -before), n - max(0, -after)) for (before, after), n in zip(pairs, shape)])
+    values: Any = input
+    if any(w < 0 for w in widths):
+        values = values[cut]
+    grown = tuple([(max(0, before), max(0, after)) for before, after in pairs])
+    if not any(w for pair in grown for w in pair):
+        return values if values is not input else clone(input)
+    return Pad.apply(values, widths=grown, value=0 if value is None else value)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a Tensor. Source: torch.is_tensor."""
+    return isinstance(value, BaseTensor)
