@@ -117,16 +117,15 @@ def conv2d_weight_gradient(
         return np.zeros(weight_shape, grad.dtype)
     dweight = np.empty(weight_shape, grad.dtype)
     chunks = _chunks(N * oh * ow, N * oh, dweight.nbytes)
+    partials = np.empty((chunks, groups, Cg * kh * kw, O // groups), grad.dtype)
     threads = get_num_threads()
     with single_thread(), parallel_region():
         if Cg < FEW_CHANNELS:
             C, H, W = x.shape[1:]
             planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
             to_planes(x, planes, *padding, threads)
-            partials = np.empty((chunks, *weight_shape), grad.dtype)
             weight_gradient_planes(channels_last(grad), planes, partials, dweight, *stride, *dilation)
         else:
-            partials = np.empty((chunks, groups, kh * kw * Cg, O // groups), grad.dtype)
             split = kh if chunks < MOST_CHUNKS else 1
             weight_gradient(
                 channels_last(grad), channels_last(x), partials, kh, kw, split, *stride, *padding, *dilation

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.cpu.blas import address_gemm
+from minidl.kernels.cpu.memory import copy_items, zero_items
 
 __all__ = ["convolve", "pack_filters", "pack_flipped", "rows_per_tile", "scatter", "sum_partials", "weight_gradient"]
 
@@ -75,34 +76,38 @@ def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh
     """
     _, H, W, C = x.shape
     segment = kw * Cg
-    lines = x.reshape(x.shape[0] * H, W * C)  # (N, H, W, C) -> (N*H, W*C)
+    width = tile.shape[1]
     together = dw == 1 and Cg == C  # a window's row is one contiguous stretch of memory
+    n, p = divmod(first, oh)
     for r in range(count):
-        n, p = divmod(first + r, oh)
         for q in range(ow):
             w = q * sw - pw
-            to = tile[r * ow + q]
+            to = (r * ow + q) * width
             for i in range(i_start, i_stop):
                 h = p * sh - ph + i * dh
-                d = to[(i - i_start) * segment : (i - i_start + 1) * segment]
+                line = (n * H + h) * W
                 if h < 0 or h >= H:
-                    for z in range(segment):
-                        d[z] = 0
-                elif together and w >= 0 and w + kw <= W:
-                    s = lines[n * H + h, w * C : w * C + segment]
-                    for z in range(segment):
-                        d[z] = s[z]
+                    zero_items(tile, to, segment)
+                elif together:
+                    left = min(max(-w, 0), kw)  # taps in the left padding
+                    right = min(max(w + kw - W, 0), kw)  # taps in the right padding
+                    if left:
+                        zero_items(tile, to, left * C)
+                    if left + right < kw:
+                        copy_items(tile, to + left * C, x, (line + w + left) * C, (kw - left - right) * C)
+                    if right:
+                        zero_items(tile, to + (kw - right) * C, right * C)
                 else:
                     for j in range(kw):
                         v = w + j * dw
-                        e = d[j * Cg : (j + 1) * Cg]
                         if v < 0 or v >= W:
-                            for z in range(Cg):
-                                e[z] = 0
+                            zero_items(tile, to + j * Cg, Cg)
                         else:
-                            s = lines[n * H + h, v * C + group * Cg : v * C + (group + 1) * Cg]
-                            for z in range(Cg):
-                                e[z] = s[z]
+                            copy_items(tile, to + j * Cg, x, (line + v) * C + group * Cg, Cg)
+                to += segment
+        p += 1
+        if p == oh:
+            n, p = n + 1, 0
 
 
 @njit(**SERIAL)

@@ -14,9 +14,22 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.cpu.blas import address_gemm
-from minidl.kernels.cpu.conv_pixels import LEAST_TILES, PARALLEL, SERIAL, TILE_BYTES, rows_per_tile
+from minidl.kernels.cpu.conv_pixels import LEAST_TILES, PARALLEL, SERIAL, rows_per_tile
+from minidl.kernels.cpu.memory import copy_items
+
+# OpenBLAS has kernels that do not repack for products of at most so many multiplications (on x86 with AVX-512); for the
+# narrow matrices met here they are up to twice as fast.
+SMALL_PRODUCT = 1_000_000
 
 __all__ = ["convolve_planes", "scatter_planes", "to_planes", "weight_gradient_planes"]
+
+
+@njit(**SERIAL)
+def _rows_per_tile(rows: int, ow: int, K: int, Og: int, itemsize: int) -> int:
+    """Output rows in a tile: as rows_per_tile, and such that the product stays small where that leaves a fair width."""
+    most = rows_per_tile(rows, ow * K * itemsize)
+    small = SMALL_PRODUCT // (K * Og)
+    return max(1, min(most, small // ow)) if small >= 64 else most
 
 
 @njit(**PARALLEL)
@@ -38,21 +51,25 @@ def to_planes(x, planes, ph, pw, threads):  # type: ignore[no-untyped-def]
 @njit(**SERIAL)
 def _fill_tile(planes, tile, first, count, oh, ow, group, Cg, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
     """Im2col of output rows first to first+count, one tap a row: planes -> tile (K, at least count*ow)."""
+    _, C, Hp, Wp = planes.shape
+    width = tile.shape[1]
     for c in range(Cg):
         for i in range(kh):
             for j in range(kw):
-                taps = tile[(c * kh + i) * kw + j]
+                k = (c * kh + i) * kw + j
+                n, p = divmod(first, oh)
                 for r in range(count):
-                    n, p = divmod(first + r, oh)
-                    line = planes[n, group * Cg + c, p * sh + i * dh]
-                    to = taps[r * ow : (r + 1) * ow]
+                    line = ((n * C + group * Cg + c) * Hp + p * sh + i * dh) * Wp + j * dw
                     if sw == 1:
-                        s = line[j * dw : j * dw + ow]  # a contiguous copy: the compiler vectorizes it
-                        for q in range(ow):
-                            to[q] = s[q]
+                        copy_items(tile, k * width + r * ow, planes, line, ow)
                     else:
+                        s = planes[n, group * Cg + c, p * sh + i * dh]
+                        to = tile[k, r * ow : (r + 1) * ow]
                         for q in range(ow):
-                            to[q] = line[j * dw + q * sw]
+                            to[q] = s[j * dw + q * sw]
+                    p += 1
+                    if p == oh:
+                        n, p = n + 1, 0
 
 
 @njit(**SERIAL)
@@ -88,8 +105,8 @@ def _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw): 
 def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads):  # type: ignore[no-untyped-def]
     """Convolution: planes, weight (O, Cg, kh, kw) C-contiguous, bias (O,) or empty -> y (N, oh, ow, O)."""
     _, Cg, kh, kw = weight.shape
-    N, oh, ow, _ = y.shape
-    rows = rows_per_tile(N * oh, ow * Cg * kh * kw * y.itemsize)
+    N, oh, ow, O = y.shape
+    rows = _rows_per_tile(N * oh, ow, Cg * kh * kw, O // (planes.shape[1] // Cg), y.itemsize)
     tiles = -(-N * oh // rows)
     workers = min(threads, tiles)
     for worker in prange(workers):
@@ -98,14 +115,11 @@ def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads):  # type: 
 
 
 @njit(**SERIAL)
-def _weight_gradient_rows(grad, planes, partial, first, last, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
-    """The filters' gradient over output rows first to last: into partial (O, Cg, kh, kw)."""
-    O, Cg, kh, kw = partial.shape
-    _, oh, ow, _ = grad.shape
-    K = Cg * kh * kw
-    G = planes.shape[1] // Cg
-    Og = O // G
-    rows = rows_per_tile((last - first) * LEAST_TILES, ow * K * grad.itemsize)
+def _weight_gradient_rows(grad, planes, partial, first, last, Cg, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+    """The filters' gradient over output rows first to last: into partial (G, K, Og)."""
+    G, K, Og = partial.shape
+    _, oh, ow, O = grad.shape
+    rows = _rows_per_tile((last - first) * LEAST_TILES, ow, K, Og, grad.itemsize)
     width = rows * ow
     tile = np.empty((K, width), planes.dtype)
     for start in range(first, last, rows):
@@ -113,25 +127,29 @@ def _weight_gradient_rows(grad, planes, partial, first, last, sh, sw, dh, dw):  
         beta = 0.0 if start == first else 1.0
         for g in range(G):
             _fill_tile(planes, tile, start, count, oh, ow, g, Cg, kh, kw, sh, sw, dh, dw)
-            # partial[g] (Og, K) += grad^T (Og, pixels) @ tile^T (pixels, K)
+            # partial[g] (K, Og) += tile (K, pixels) @ grad (pixels, Og)
             address_gemm(
-                1, 1, Og, K, count * ow, grad, start * ow * O + g * Og, O, tile, 0, width, beta, partial, g * Og * K, K
+                0, 0, K, Og, count * ow, tile, 0, width, grad, start * ow * O + g * Og, O, beta, partial, g * K * Og, Og
             )  # fmt: skip
 
 
 @njit(**PARALLEL)
 def weight_gradient_planes(grad, planes, partials, dweight, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
-    """Gradient by the filters: grad (N, oh, ow, O), planes, scratch partials (chunks, O, Cg, kh, kw) -> dweight."""
+    """Gradient by the filters: grad (N, oh, ow, O), planes, scratch partials (chunks, G, K, Og) -> dweight."""
     N, oh, _, _ = grad.shape
-    chunks = partials.shape[0]
+    _, Cg, kh, kw = dweight.shape
+    chunks, G, K, Og = partials.shape
     for chunk in prange(chunks):
         first, last = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
-        _weight_gradient_rows(grad, planes, partials[chunk], first, last, sh, sw, dh, dw)
-    total = dweight.reshape(dweight.size)  # a view
-    for chunk in range(chunks):  # in order, whichever thread finished first
-        part = partials[chunk].reshape(dweight.size)
-        for k in range(total.size):
-            total[k] = part[k] if chunk == 0 else total[k] + part[k]
+        _weight_gradient_rows(grad, planes, partials[chunk], first, last, Cg, kh, kw, sh, sw, dh, dw)
+    total = partials[0]
+    for chunk in range(1, chunks):  # in order, whichever thread finished first
+        total += partials[chunk]
+    filters = dweight.reshape(G * Og, K)  # (O, Cg, kh, kw) -> (O, K)
+    for g in range(G):
+        for o in range(Og):
+            for k in range(K):
+                filters[g * Og + o, k] = total[g, k, o]
 
 
 @njit(**SERIAL)
@@ -176,11 +194,12 @@ def _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, 
 @njit(**PARALLEL)
 def scatter_planes(grad, weight, dx, sh, sw, ph, pw, dh, dw, threads):  # type: ignore[no-untyped-def]
     """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) C-contiguous -> dx (N, H, W, C). One image, one thread."""
-    N, oh, ow, _ = grad.shape
+    N, oh, ow, O = grad.shape
     _, H, W, C = dx.shape
-    K = weight.shape[1] * weight.shape[2] * weight.shape[3]
+    _, Cg, kh, kw = weight.shape
+    K = Cg * kh * kw
     workers = min(threads, N)
-    rows = max(1, min(TILE_BYTES // (ow * K * grad.itemsize), oh))
+    rows = _rows_per_tile(oh * LEAST_TILES, ow, K, O * Cg // C, grad.itemsize)
     for worker in prange(workers):
         tile = np.empty((K, rows * ow), grad.dtype)
         planes = np.empty((C, H + 2 * ph, W + 2 * pw), grad.dtype)
