@@ -138,7 +138,10 @@ def _read_idx_file(path: Path, form: Format, tail: tuple[int, ...]) -> np.ndarra
             header = file.read(4 + 4 * axes)
             if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, 8, axes]):
                 raise DataError(
-                    form.name, expected=f"an IDX file of bytes with {axes} axes in {path}", got=repr(header[:4]), hint=WHOLE
+                    form.name,
+                    expected=f"an IDX file of bytes with {axes} axes in {path}",
+                    got=repr(header[:4]),
+                    hint=WHOLE,
                 )
             shape = struct.unpack(f">{axes}I", header[4:])
             limit = max(form.train, form.test)

@@ -135,10 +135,16 @@ def random_split(
             sizes[i % len(sizes)] += 1
     else:
         sizes = [int(length) for length in lengths]
-        if sum(sizes) != size or min(sizes) < 0 or any(length != whole for length, whole in zip(lengths, sizes)):
+        if (
+            sum(sizes) != size
+            or min(sizes) < 0
+            or any(length != whole for length, whole in zip(lengths, sizes, strict=True))
+        ):
             raise ArgumentError(
-                "random_split", expected=f"sizes with the sum {size}, or fractions with the sum 1", got=f"{list(lengths)}"
+                "random_split",
+                expected=f"sizes with the sum {size}, or fractions with the sum 1",
+                got=f"{list(lengths)}",
             )
     order = (generator or default_generator()).host.permutation(size)
     ends = np.cumsum(sizes)
-    return [Subset(dataset, order[end - length : end]) for length, end in zip(sizes, ends)]
+    return [Subset(dataset, order[end - length : end]) for length, end in zip(sizes, ends, strict=True)]

@@ -20,7 +20,7 @@ _CHUNK = 250  # images drawn together: their coordinates fit in the cache
 
 
 def shapes(size: int = 32, channels: int = 3, train: int = 10000, test: int = 2000, seed: int = 0) -> ImageData:
-    """Ten classes of shapes, each of random place, size, angle and colour on textured, noisy ground.
+    """Ten classes of shapes, each of random place, size, tilt and colour on textured, noisy ground.
 
     size: height and width in pixels, at least 16. channels: 1 (grey) or 3 (RGB). train, test: numbers of images, at
     least 1; the classes are as equally frequent as can be. seed: integer of at least 0; same seed, same images, and
@@ -57,8 +57,8 @@ def _draw_chunk(random: np.random.Generator, labels: np.ndarray, size: int, chan
     # Everything is measured in half images: the image reaches from -1 to 1 along x and y.
     axis = ((np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1).astype(np.float32)
     x, y = axis[None, None, :], axis[None, :, None]  # (1, 1, W) and (1, H, 1)
-    radius = uniform(0.42, 0.72, 1, 1)  # (n, 1, 1)
-    angle = uniform(0, 2 * np.pi, 1, 1)
+    radius = uniform(0.55, 0.8, 1, 1)  # (n, 1, 1)
+    angle = uniform(-0.5, 0.5, 1, 1)  # radians
     reach = 0.95 - radius  # the shape stays inside the image
     dx, dy = x - reach * uniform(-1, 1, 1, 1), y - reach * uniform(-1, 1, 1, 1)  # (n, 1, W) and (n, H, 1)
     cos, sin = np.cos(angle) / radius, np.sin(angle) / radius
@@ -79,7 +79,7 @@ def _draw_chunk(random: np.random.Generator, labels: np.ndarray, size: int, chan
     image = ground + cover[..., None] * (paint - ground)
     waves = _wave(uniform, x, y, size) * (1 - cover) + _wave(uniform, x, y, size) * cover
     image += waves[..., None]
-    image += (random.random(image.shape, np.float32) - np.float32(0.5)) * uniform(0.1, 0.4, 1, 1, 1)
+    image += (random.random(image.shape, np.float32) - np.float32(0.5)) * uniform(0.05, 0.25, 1, 1, 1)
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -103,7 +103,7 @@ def _box(u: np.ndarray, v: np.ndarray, half_width: float, half_height: float) ->
 
 
 def _square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return _box(u, v, 0.72, 0.72)
+    return _box(u, v, 0.7, 0.7)
 
 
 def _triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def _ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _frame(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.abs(_box(u, v, 0.58, 0.58)) - np.float32(0.17)
+    return np.abs(_box(u, v, 0.55, 0.55)) - np.float32(0.15)
 
 
 def _bar(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -136,7 +136,9 @@ def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     corner = 0.42 * np.exp(0.5j * float(sector))
     a, b = corner.imag, 1 - corner.real
     length = np.hypot(a, b)
-    return r * (np.cos(folded) * np.float32(a / length) + np.sin(folded) * np.float32(b / length)) - np.float32(a / length)
+    return r * (np.cos(folded) * np.float32(a / length) + np.sin(folded) * np.float32(b / length)) - np.float32(
+        a / length
+    )
 
 
 def _crescent(u: np.ndarray, v: np.ndarray) -> np.ndarray:

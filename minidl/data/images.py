@@ -130,6 +130,7 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
 def _per_channel(name: str, values: Any, channels: int) -> np.ndarray:
     array = np.asarray(values, dtype=np.float32)
     if array.shape != (channels,):
-        raise ShapeError("ImageDataset", expected=f"{name} with one value for each of {channels} channels",
-                         got=str(array.shape))
+        raise ShapeError(
+            "ImageDataset", expected=f"{name} with one value for each of {channels} channels", got=str(array.shape)
+        )
     return array

@@ -195,7 +195,7 @@ def default_collate(items: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         if len({len(item) for item in items}) > 1:
             raise ShapeError("DataLoader", expected="items with equally many parts", got=str([len(i) for i in items]))
-        return [default_collate(part) for part in zip(*items)]
+        return [default_collate(part) for part in zip(*items, strict=True)]
     raise DTypeError(
         "DataLoader",
         expected="items made of Tensors, arrays, numbers, strings, tuples, lists or dicts",

@@ -113,11 +113,15 @@ class RandomCrop:
         height, width = (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
             raise ArgumentError("RandomCrop", expected="a size of at least 1", got=repr(size))
-        sides = (padding or 0,) * 4 if padding is None or isinstance(padding, int) else tuple(padding) * (
-            2 if len(padding) == 2 else 1
+        sides = (
+            (padding or 0,) * 4
+            if padding is None or isinstance(padding, int)
+            else tuple(padding) * (2 if len(padding) == 2 else 1)
         )
         if len(sides) != 4 or min(sides) < 0:
-            raise ArgumentError("RandomCrop", expected="a padding of one, two or four lengths from 0", got=repr(padding))
+            raise ArgumentError(
+                "RandomCrop", expected="a padding of one, two or four lengths from 0", got=repr(padding)
+            )
         self.size = (int(height), int(width))
         self.padding = sides
 
@@ -129,8 +133,12 @@ class RandomCrop:
         x = np.pad(x, pad)
         free = x.shape[width_axis - 1] - self.size[0], x.shape[width_axis] - self.size[1]
         if min(free) < 0:
-            raise ShapeError("RandomCrop", expected=f"a padded image of at least {self.size}", got=str(x.shape),
-                             hint="Choose a larger padding or a smaller size.")
+            raise ShapeError(
+                "RandomCrop",
+                expected=f"a padded image of at least {self.size}",
+                got=str(x.shape),
+                hint="Choose a larger padding or a smaller size.",
+            )
         row, column = default_generator().host.integers(0, free, endpoint=True)
         window: list[slice] = [slice(None)] * x.ndim
         window[width_axis - 1] = slice(row, row + self.size[0])
@@ -181,7 +189,9 @@ def as_recipe(transform: Callable[[Any], Any] | None, image: tuple[int, int, int
         # Exact types: a subclass may do something else.
         if type(step) is ToTensor and not is_tensor:
             is_tensor = True
-        elif type(step) is Normalize and is_tensor and normalize is None and len(step.mean) == len(step.std) == channels:
+        elif (
+            type(step) is Normalize and is_tensor and normalize is None and len(step.mean) == len(step.std) == channels
+        ):
             normalize = step
         elif (
             type(step) is RandomCrop
