@@ -313,7 +313,11 @@ class Tensor(BaseTensor):
 
     def _in_place(self, who: str, operation: Callable[..., Any], *operands: Any, **options: Any) -> Tensor:
         self._check_writable(who)
-        return self._assign(who, operation(self, *operands, **options))
+        source = self
+        if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False) for x in operands)):
+            # What the operation saves of its own input must survive the write: it works on a copy in the same place.
+            source = self._make(self.data.copy(), self._edge)
+        return self._assign(who, operation(source, *operands, **options))
 
     def add_(self, other: Any, *, alpha: float = 1) -> Tensor:
         """self += alpha * other, in place."""

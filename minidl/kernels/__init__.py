@@ -83,6 +83,14 @@ def dialects() -> dict[str, tuple[str, ...]]:
     return {name: tuple(found) for name, found in _names.items()}
 
 
+def blas_description() -> str:
+    """Which BLAS library the kernels of the cpu dialect call, or why they call none; for ``show_config()``."""
+    try:
+        return importlib.import_module("minidl.kernels.cpu.blas").description()
+    except ImportError as error:
+        return f"none ({error}): products go through NumPy"
+
+
 # activation.py
 relu_forward = _kernel(activation.relu_forward)
 relu_backward = _kernel(activation.relu_backward)

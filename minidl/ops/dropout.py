@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minidl import kernels
@@ -26,16 +27,19 @@ class Dropout(Function):
         return Dropout.evaluate(grad, p=self.p, stream=self.stream)
 
 
-def _stream(who: str, p: float, generator: Generator | None) -> Stream:
+def _probability(who: str, p: Any) -> None:
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
         raise ArgumentError(who, expected="a probability p in [0, 1]", got=repr(p))
+
+
+def _stream(who: str, generator: Generator | None) -> Stream:
     if generator is not None and not isinstance(generator, Generator):
         raise DTypeError(who, expected="a minidl.Generator or None", got=type(generator).__name__)
     return (generator or default_generator()).stream(DROPOUT)
 
 
-def _finish(who: str, input: Any, result: Any, inplace: bool) -> Any:
-    return input._in_place(f"{who} with inplace=True", lambda x: result(x)) if inplace else result(input)
+def _finish(who: str, operation: Callable[[Any], Any], input: Any, inplace: bool) -> Any:
+    return input._in_place(f"{who} with inplace=True", operation) if inplace else operation(input)
 
 
 def dropout(
@@ -48,17 +52,13 @@ def dropout(
     ArgumentError, DTypeError. Source: torch.nn.functional.dropout; Srivastava et al. 2014.
     """
     require_float("dropout", input)
-    stream = _stream("dropout", p, generator) if training else _checked(p)
+    _probability("dropout", p)
     if not training or p == 0:
         return input
     if p == 1:
-        return _finish("dropout", input, lambda x: x * 0, inplace)
-    return _finish("dropout", input, lambda x: Dropout.apply(x, p=p, stream=stream), inplace)
-
-
-def _checked(p: float) -> Any:
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-        raise ArgumentError("dropout", expected="a probability p in [0, 1]", got=repr(p))
+        return _finish("dropout", lambda x: x * 0, input, inplace)
+    stream = _stream("dropout", generator)
+    return _finish("dropout", lambda x: Dropout.apply(x, p=p, stream=stream), input, inplace)
 
 
 def dropout2d(
@@ -73,11 +73,11 @@ def dropout2d(
     shape = input.data.shape
     if len(shape) not in (3, 4):
         raise ShapeError("dropout2d", expected="input (N, C, H, W) or (C, H, W)", got=str(shape))
-    _checked(p)
+    _probability("dropout2d", p)
     if not training or p == 0:
         return input
-    ones = namespace(input.data).ones(shape[:-2] + (1, 1), input.data.dtype)
     if p == 1:
-        return _finish("dropout2d", input, lambda x: x * 0, inplace)
-    mask = input._make(kernels.dropout_forward(ones, p, *_stream("dropout2d", p, generator)))
-    return _finish("dropout2d", input, lambda x: x * mask, inplace)
+        return _finish("dropout2d", lambda x: x * 0, input, inplace)
+    ones = namespace(input.data).ones((*shape[:-2], 1, 1), input.data.dtype)
+    mask = input._make(kernels.dropout_forward(ones, p, *_stream("dropout2d", generator)))
+    return _finish("dropout2d", lambda x: x * mask, input, inplace)

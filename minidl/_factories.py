@@ -1,0 +1,215 @@
+"""Making tensors: from values and arrays, of zeros and ones, ranges, and random numbers drawn on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl._tensor import Tensor, _host
+from minidl.backend.arrays import asarray, is_array, namespace, to_device
+from minidl.backend.device import CPU, Device
+from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "empty",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _device(device: Any) -> Device:
+    return CPU if device is None else Device(device)
+
+
+def _array(data: Any, dtype: Any) -> Any:
+    """Values as an array with torch's default dtypes: Python floats are float32, integers int64."""
+    if isinstance(data, Tensor):
+        data = data.data
+    if not is_array(data):
+        if isinstance(data, (list, tuple)) and _holds_tensor(data):
+            data = _nested(data)
+        try:
+            data = np.asarray(data)
+        except ValueError as error:
+            raise ShapeError("tensor", expected="nested lists of equal lengths", got=str(error)) from None
+        if dtype is None and data.dtype == float64:
+            dtype = float32
+    if data.dtype.kind not in "biuf":
+        raise DTypeError("tensor", expected="numbers", got=str(data.dtype))
+    return data if dtype is None else data.astype(as_dtype(dtype), copy=False)
+
+
+def _holds_tensor(values: Any) -> bool:
+    return any(isinstance(v, Tensor) or (isinstance(v, (list, tuple)) and _holds_tensor(v)) for v in values)
+
+
+def _nested(values: Any) -> Any:
+    return [_nested(v) if isinstance(v, (list, tuple)) else v.tolist() if isinstance(v, Tensor) else v for v in values]
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new leaf with a copy of ``data`` (numbers, nested lists, an array or a tensor).
+
+    dtype: default float32 for Python floats, int64 for integers, bool for booleans, and an array's own. device: default
+    the data's. Raises DTypeError for what is not numeric, ShapeError for ragged lists. Source: torch.tensor.
+    """
+    array = _array(data, dtype)
+    array = array.copy(order="C")
+    return Tensor(array if device is None else to_device(array, Device(device)), requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``data`` as a tensor, sharing memory where nothing has to change; a tensor comes back as itself."""
+    if isinstance(data, Tensor):
+        return data.to(device=device, dtype=dtype)
+    array = _array(data, dtype)
+    return Tensor(array if device is None else to_device(array, Device(device)))
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A CPU tensor that shares the array's memory. Source: torch.from_numpy."""
+    if not isinstance(array, np.ndarray):
+        raise DTypeError("from_numpy", expected="a NumPy array", got=type(array).__name__, hint="Use minidl.tensor.")
+    if array.dtype.kind not in "biuf":
+        raise DTypeError("from_numpy", expected="numbers", got=str(array.dtype))
+    return Tensor(array)
+
+
+def _size(who: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    sizes = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    if not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in sizes):
+        raise DTypeError(who, expected="integers as shape", got=str(sizes))
+    if any(n < 0 for n in sizes):
+        raise ShapeError(who, expected="lengths of at least 0", got=str(sizes))
+    return tuple([n.__index__() for n in sizes])
+
+
+def _filled(who: str, size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    array = np.full(_size(who, size), value, as_dtype(dtype or float32))
+    return Tensor(asarray(array, device=_device(device)), requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros, float32 unless dtype says otherwise. Source: torch.zeros."""
+    return _filled("zeros", size, 0, dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones, float32 unless dtype says otherwise. Source: torch.ones."""
+    return _filled("ones", size, 1, dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor to be written before it is read; its elements are zeros here, arbitrary in torch.empty."""
+    return _filled("empty", size, 0, dtype, device, requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value; the dtype follows the value: float32, int64 or bool. Source: torch.full."""
+    inferred = bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
+    return _filled("full", (size,), fill_value, dtype or inferred, device, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of another tensor's shape, dtype and device. Source: torch.zeros_like."""
+    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of another tensor's shape, dtype and device. Source: torch.ones_like."""
+    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in another tensor's shape, dtype and device. Source: torch.full_like."""
+    dtype = as_dtype(dtype) if dtype is not None else input.dtype
+    return Tensor(namespace(input.data).full(input.shape, fill_value, dtype), requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """start, start + step, ... below end; int64 for integers, else float32. Source: torch.arange."""
+    if end is None:
+        start, end = 0, start
+    if not step or (end - start) * step < 0:
+        raise ArgumentError("arange", expected="a step that leads from start to end", got=f"{start}, {end}, {step}")
+    if dtype is None:
+        dtype = int64 if all(isinstance(v, int) for v in (start, end, step)) else float32
+    return Tensor(asarray(np.arange(start, end, step).astype(as_dtype(dtype)), device=_device(device)))
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """``steps`` numbers evenly spaced from start to end, both included. Source: torch.linspace."""
+    if steps < 0:
+        raise ArgumentError("linspace", expected="steps of at least 0", got=str(steps))
+    return Tensor(asarray(np.linspace(start, end, steps).astype(as_dtype(dtype or float32)), device=_device(device)))
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """The identity matrix (n, n), or (n, m) with ones on its diagonal. Source: torch.eye."""
+    return Tensor(asarray(np.eye(n, m, dtype=as_dtype(dtype or float32)), device=_device(device)))
+
+
+def _random(values: np.ndarray, dtype: Any, device: Any, requires_grad: bool = False) -> Tensor:
+    return Tensor(asarray(values.astype(as_dtype(dtype), copy=False), device=_device(device)), requires_grad)
+
+
+def rand(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform in [0, 1). generator: where numbers come from (default: this thread's). Source: torch.rand."""
+    dtype = as_dtype(dtype or float32)
+    values = _host(generator).random(_size("rand", size), float64 if dtype == float64 else np.float32)
+    return _random(values, dtype, device, requires_grad)
+
+
+def randn(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Normal with mean 0 and standard deviation 1. Source: torch.randn."""
+    values = _host(generator).standard_normal(_size("randn", size))
+    return _random(values, dtype or float32, device, requires_grad)
+
+
+def rand_like(input: Tensor, *, generator: Any = None) -> Tensor:
+    """Uniform in [0, 1), in another tensor's shape, dtype and device."""
+    return rand(input.shape, generator=generator, dtype=input.dtype, device=input.device)
+
+
+def randn_like(input: Tensor, *, generator: Any = None) -> Tensor:
+    """Standard normal, in another tensor's shape, dtype and device."""
+    return randn(input.shape, generator=generator, dtype=input.dtype, device=input.device)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Integers uniform in [low, high), or in [0, low) where only one limit is given. Source: torch.randint."""
+    if size is None:
+        low, high, size = 0, low, high
+    if not isinstance(size, (tuple, list)) or low >= high:
+        raise ArgumentError("randint", expected="low below high, and a shape as a tuple", got=f"{low}, {high}, {size}")
+    values = _host(generator).integers(low, high, _size("randint", (size,)))
+    return _random(values, dtype or int64, device)
+
+
+def randperm(n: int, *, generator: Any = None, device: Any = None) -> Tensor:
+    """The numbers 0 to n - 1 in random order, int64. Source: torch.randperm."""
+    return _random(_host(generator).permutation(n), int64, device)

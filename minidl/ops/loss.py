@@ -1,0 +1,244 @@
+"""Losses: cross entropy, negative log-likelihood, mean squared error."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+from minidl import kernels
+from minidl.autograd.base import BaseTensor, T
+from minidl.autograd.function import Function
+from minidl.backend.arrays import check_same_device, namespace
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.activation import Softmax, log_softmax
+from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.reduction import mean, sum
+
+__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def _reduction(who: str, reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ArgumentError(who, expected='reduction "mean", "sum" or "none"', got=repr(reduction))
+
+
+class CrossEntropy(Function):
+    """-sum over c of t[n, c] * log softmax(x[n])[c], where t holds the class weight and the label smoothing.
+
+    With reduction "mean" the sum over n is divided by the weights of the targets that count.
+    """
+
+    def forward(
+        self, logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float, reduction: str
+    ) -> Any:
+        losses, probabilities = kernels.cross_entropy_forward(logits, target, weight, ignore_index, label_smoothing)
+        self.options = target, weight, ignore_index, label_smoothing
+        self.reduction, self.divisor = reduction, 1.0
+        self.save_for_backward(logits, probabilities)
+        if reduction == "none":
+            return losses
+        if reduction == "mean":
+            self.divisor = _total_weight(target, weight, ignore_index)
+        return _divide(losses.sum(), self.divisor)
+
+    def backward(self, grad: Any) -> Any:
+        logits, probabilities = self.saved_tensors
+        target, weight, ignore_index, label_smoothing = self.options
+        scale = grad if self.reduction == "none" else _divide(grad, self.divisor)
+        if isinstance(grad, BaseTensor):
+            return self._composite(scale, logits)
+        xp = namespace(logits)
+        scale = xp.ascontiguousarray(xp.broadcast_to(scale, target.shape), dtype=logits.dtype)
+        return kernels.cross_entropy_backward(scale, probabilities, target, weight, ignore_index, label_smoothing)
+
+    def _composite(self, scale: Any, logits: Any) -> Any:
+        """The same gradient from differentiable operations, for create_graph alone; tested equal to the kernel's."""
+        target, weight, ignore_index, label_smoothing = self.options
+        wanted = _target_matrix(target, logits.shape, logits.dtype, weight, ignore_index, label_smoothing)
+        totals = wanted.sum(1, keepdims=True)
+        column = scale.reshape((-1, 1))  # (N,) or () -> (N, 1) or (1, 1)
+        return column * (Softmax.evaluate(logits, axis=1) * totals - wanted)
+
+
+def _total_weight(target: Any, weight: Any, ignore_index: int) -> float:
+    counted = target != ignore_index
+    if weight is None:
+        return float(counted.sum())
+    return float(weight[target[counted]].sum())
+
+
+def _divide(value: Any, divisor: float) -> Any:
+    """value / divisor; NaN where nothing counted, as in torch."""
+    return value * math.nan if divisor == 0 else value / divisor
+
+
+def _target_matrix(
+    target: Any, shape: tuple[int, ...], dtype: Any, weight: Any, ignore_index: int, label_smoothing: float
+) -> Any:
+    """t (N, C): how much each log-probability counts in the loss of each row."""
+    xp = namespace(target)
+    classes = xp.arange(shape[1])
+    matrix = (target[:, None] == classes).astype(dtype) * (1 - label_smoothing) + label_smoothing / shape[1]
+    if weight is not None:
+        matrix = matrix * weight
+    return matrix * (target != ignore_index).astype(dtype)[:, None]
+
+
+def _rows(input: Any) -> Any:
+    """(N, C, d1, ...) -> (N * d1 * ..., C)."""
+    shape = input.data.shape
+    if len(shape) == 2:
+        return input
+    return input.movedim(1, -1).reshape(-1, shape[1]) if input.data.size else input.reshape(0, shape[1])
+
+
+def _check_weight(who: str, weight: Any, input: Any, classes: int) -> Any:
+    """The class weights as an array, or None."""
+    if weight is None:
+        return None
+    require_float(who, weight)
+    if weight.data.shape != (classes,) or weight.data.dtype != input.data.dtype:
+        raise ShapeError(
+            who,
+            expected=f"weight ({classes},) in {input.data.dtype}",
+            got=f"{weight.data.shape} in {weight.data.dtype}",
+        )
+    return weight.data
+
+
+def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index: int) -> None:
+    shape = input.data.shape
+    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    if target.data.dtype.kind not in "iu":
+        raise DTypeError(who, expected="class indices as integers", got=str(target.data.dtype), hint="Use target.long().")
+    if target.data.shape != expected:
+        raise ShapeError(
+            who, expected=f"target of shape {expected} for input {shape}", got=str(target.data.shape)
+        )
+    array = target.data
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        wrong = array[((array < 0) | (array >= classes)) & (array != ignore_index)]
+        if wrong.size:
+            raise ArgumentError(
+                who,
+                expected=f"targets in [0, {classes}) or ignore_index {ignore_index}",
+                got=str(int(wrong.reshape(-1)[0])),
+                hint="Do the labels start at 0, and has the last layer one output a class?",
+            )
+
+
+def _class_axis(who: str, input: Any) -> int:
+    shape = input.data.shape
+    if not shape:
+        raise ShapeError(who, expected="input (C,), (N, C) or (N, C, d1, ...)", got="()")
+    return shape[0] if len(shape) == 1 else shape[1]
+
+
+def cross_entropy(
+    input: T,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> T:
+    """-log softmax(input)[target], averaged.
+
+    input: unnormalised scores (C,), (N, C) or (N, C, d1, ...). target: class indices () or (N,) or (N, d1, ...) in [0, C),
+    or class probabilities of the input's shape (floating-point). weight: (C,), how much each class counts. ignore_index:
+    a target that counts neither in the loss nor in the mean (class indices only). reduction: "mean" (over the weights of
+    the targets that count; with probabilities over N * d1 * ...), "sum" or "none" (the target's shape). label_smoothing in
+    [0, 1]: how much of the target is spread over all classes. Raises ShapeError, ArgumentError (a target out of range),
+    DTypeError. Source: torch.nn.functional.cross_entropy.
+    """
+    require_float("cross_entropy", input)
+    require_tensor("cross_entropy", target)
+    check_same_device("cross_entropy", input.data, target.data)
+    _reduction("cross_entropy", reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError("cross_entropy", expected="label_smoothing in [0, 1]", got=str(label_smoothing))
+    classes = _class_axis("cross_entropy", input)
+    weights = _check_weight("cross_entropy", weight, input, classes)
+    if target.data.dtype.kind == "f":
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    _check_classes("cross_entropy", input, target, classes, ignore_index)
+    scores: Any = input
+    rows = _rows(scores.unsqueeze(0) if len(input.data.shape) == 1 else scores)
+    losses: Any = CrossEntropy.apply(
+        rows,
+        target=target.data.reshape(-1).astype("int64", copy=False),
+        weight=weights,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
+    return losses.reshape(target.data.shape) if reduction == "none" else losses
+
+
+def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
+    """Cross entropy against class probabilities: a composition of differentiable operations."""
+    shape = input.data.shape
+    if target.data.shape != shape:
+        raise ShapeError(
+            "cross_entropy", expected=f"class probabilities of the input's shape {shape}", got=str(target.data.shape)
+        )
+    axis = 0 if len(shape) == 1 else 1
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / shape[axis]
+    if weight is not None:
+        target = target * weight.reshape((-1,) + (1,) * (len(shape) - axis - 1))  # (C,) beside (N, C, d1, ...)
+    losses = -sum(target * log_softmax(input, axis), axis)
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / max(losses.data.size, 1)
+
+
+def nll_loss(
+    input: T, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> T:
+    """-input[target], averaged, for log-probabilities.
+
+    input: (C,), (N, C) or (N, C, d1, ...); target: (), (N,) or (N, d1, ...) class indices; other arguments as for
+    cross_entropy. Source: torch.nn.functional.nll_loss.
+    """
+    require_float("nll_loss", input)
+    require_tensor("nll_loss", target)
+    check_same_device("nll_loss", input.data, target.data)
+    _reduction("nll_loss", reduction)
+    classes = _class_axis("nll_loss", input)
+    weights = _check_weight("nll_loss", weight, input, classes)
+    _check_classes("nll_loss", input, target, classes, ignore_index)
+    scores: Any = input
+    rows = _rows(scores.unsqueeze(0) if len(input.data.shape) == 1 else scores)
+    labels = target.data.reshape(-1).astype("int64", copy=False)
+    matrix = _target_matrix(labels, rows.data.shape, rows.data.dtype, weights, ignore_index, 0.0)
+    # Rows that do not count may hold -inf: they are cut out, not multiplied by 0.
+    picked = rows[namespace(labels).arange(len(labels)), namespace(labels).where(labels == ignore_index, 0, labels)]
+    losses = -picked * rows._make(matrix.sum(1))
+    if reduction == "none":
+        return losses.reshape(target.data.shape)
+    total = losses.sum()
+    return total if reduction == "sum" else _divide(total, _total_weight(labels, weights, ignore_index))
+
+
+def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:
+    """(input - target)^2, averaged over all elements, summed, or element by element.
+
+    input, target: one shape (other shapes that broadcast draw a warning, as in torch). Source:
+    torch.nn.functional.mse_loss.
+    """
+    require_float("mse_loss", input, target)
+    _reduction("mse_loss", reduction)
+    if input.data.shape != target.data.shape:
+        warnings.warn(
+            f"mse_loss: input {input.data.shape} and target {target.data.shape} differ and are broadcast; "
+            "this is rarely meant. Give them one shape.",
+            stacklevel=2,
+        )
+    values: Any = input
+    difference = values - target
+    squares = difference * difference
+    return squares if reduction == "none" else sum(squares) if reduction == "sum" else mean(squares)
