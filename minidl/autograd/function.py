@@ -142,7 +142,7 @@ class Function:
         return _Saved(array, None, 0, -1, -1)
 
     def save_for_backward(self, *arrays: Any) -> None:
-        """Keep arrays (or None) for ``backward``; call it once, in ``forward``. Without a recording nothing is kept.
+        """Keep arrays (or numbers, or None) for ``backward``; call it once, in ``forward``. Without a recording nothing is kept.
 
         An array that is one of the inputs or outputs comes back under ``create_graph`` with its place in the graph;
         anything else comes back as a constant, so save inputs themselves, not copies of them.
@@ -184,8 +184,8 @@ class Function:
         make = self._maker._make
         tensors = []
         for item, array in zip(self._saved, arrays):
-            if array is None:
-                tensors.append(None)
+            if not hasattr(array, "dtype"):  # None, or a Python number
+                tensors.append(array)
             elif item.output >= 0:
                 tensors.append(make(array, (self, item.output), item.version))
             else:
