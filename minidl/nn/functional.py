@@ -1,4 +1,4 @@
-"""The functions behind the layers, under the names and with the argument orders of ``torch.nn.functional``."""
+"""The operations of ``minidl.ops`` under the names and argument orders of ``torch.nn.functional``."""
 
 from minidl.ops.activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from minidl.ops.conv import conv2d

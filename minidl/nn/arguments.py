@@ -1,0 +1,43 @@
+"""Checks of constructor arguments: each names the layer, what it expected and what it got."""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from typing import Any
+
+from minidl.errors import ArgumentError
+
+__all__ = ["is_real", "probability", "reduction", "whole"]
+
+
+def is_real(value: Any) -> bool:
+    """Whether ``value`` is a real number, Python's or NumPy's, and not a truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def whole(who: str, name: str, value: Any, minimum: int) -> int:
+    """``value`` as an int of at least ``minimum``."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < minimum:
+        raise ArgumentError(who, expected=f"{name} to be an integer of at least {minimum}", got=repr(value))
+    return number
+
+
+def probability(who: str, p: Any) -> float:
+    """``p`` if it lies between 0 and 1."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ArgumentError(
+            who, expected="p between 0 and 1", got=repr(p), hint="p is the probability of an element to be zeroed."
+        )
+    return p
+
+
+def reduction(who: str, name: Any) -> str:
+    """``name`` if it is one of the reductions that losses know."""
+    if name not in ("mean", "sum", "none"):
+        raise ArgumentError(who, expected="reduction 'mean', 'sum' or 'none'", got=repr(name))
+    return name

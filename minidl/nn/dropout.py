@@ -1,0 +1,42 @@
+"""Dropout: in training, zeros at random places; in evaluation, nothing."""
+
+from __future__ import annotations
+
+from minidl._tensor import Tensor
+from minidl.backend.random import Generator
+from minidl.nn import functional as F
+from minidl.nn.arguments import probability
+from minidl.nn.module import Module
+
+__all__ = ["Dropout", "Dropout2d"]
+
+
+class _Dropout(Module):
+    def __init__(self, p: float = 0.5, inplace: bool = False, generator: Generator | None = None) -> None:
+        super().__init__()
+        self.p = probability(type(self).__name__, p)
+        self.inplace = inplace
+        self.generator = generator
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """Zeroes each element with probability p and divides the others by 1 - p (``torch.nn.Dropout``); any shape.
+
+    ``generator`` draws for this layer alone; None means the thread's default generator.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training, self.inplace, self.generator)
+
+
+class Dropout2d(_Dropout):
+    """Zeroes whole channels of (N, C, H, W) with probability p, divides the rest by 1 - p (``torch.nn.Dropout2d``).
+
+    ``generator`` draws for this layer alone; None means the thread's default generator.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout2d(input, self.p, self.training, self.inplace, self.generator)

@@ -1,0 +1,524 @@
+"""Module: a tree of layers that owns parameters and buffers, runs forward, and saves and loads its state."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from minidl._tensor import RemovableHandle, Tensor
+from minidl.autograd.modes import no_grad
+from minidl.backend.arrays import is_array
+from minidl.backend.device import Device
+from minidl.backend.dtypes import as_dtype, float32, float64
+from minidl.errors import ArgumentError, DTypeError
+from minidl.nn.parameter import Parameter
+from minidl.nn.summary import summarize
+
+__all__ = ["Module"]
+
+Self = TypeVar("Self", bound="Module")
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict`` could not match; both lists are empty after a complete load."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+class Module:
+    """The base of every layer and network (``torch.nn.Module``).
+
+    A subclass calls ``super().__init__()`` first, assigns parameters, buffers and modules as attributes, and defines
+    ``forward``. Calling the module runs its hooks and ``forward``. Names, order of the state_dict and the meaning of
+    every method are torch's.
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        # Straight into __dict__, because __setattr__ below needs these tables to exist.
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _modules={},
+            _non_persistent_buffers=set(),
+            _forward_hooks={},
+            _forward_pre_hooks={},
+        )
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the module's output; every subclass defines it."""
+        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not (self._forward_hooks or self._forward_pre_hooks):
+            return self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            result = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if result is None:
+                continue
+            if with_kwargs:
+                if not (isinstance(result, tuple) and len(result) == 2):
+                    raise DTypeError(
+                        "forward pre-hook", expected="None or a pair (args, kwargs)", got=type(result).__name__
+                    )
+                args, kwargs = result
+            else:
+                args = result if isinstance(result, tuple) else (result,)
+        output = self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._forward_hooks.values()):
+            result = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
+            if result is not None:
+                output = result
+        return output
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before forward; what it returns (if not None) replaces the arguments.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or (args, kwargs).
+        """
+        return _add_hook(self._forward_pre_hooks, hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after forward; what it returns (if not None) replaces the output.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``.
+        """
+        return _add_hook(self._forward_hooks, hook, prepend, with_kwargs)
+
+    # -- attributes ------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        tables = self.__dict__
+        if isinstance(value, (Parameter, Module)):
+            kind = "parameter" if isinstance(value, Parameter) else "module"
+            if "_parameters" not in tables:
+                raise AttributeError(
+                    f"cannot assign {kind} '{name}' before Module.__init__() call: "
+                    f"begin {type(self).__name__}.__init__ with super().__init__()"
+                )
+            home = "_parameters" if kind == "parameter" else "_modules"
+            for table in ("_parameters", "_buffers", "_modules"):
+                if table != home:
+                    tables[table].pop(name, None)
+            tables.pop(name, None)
+            self._non_persistent_buffers.discard(name)
+            tables[home][name] = value
+            return
+        for table, wanted in (("_parameters", "Parameter"), ("_modules", "Module"), ("_buffers", "Tensor")):
+            if name in tables.get(table, ()):
+                # A name that is registered keeps its role: only None, or for a buffer another tensor, may follow.
+                if value is not None and not (table == "_buffers" and isinstance(value, Tensor)):
+                    raise TypeError(
+                        f"{type(self).__name__}: cannot assign {type(value).__name__} as '{name}' "
+                        f"({wanted} or None expected)"
+                    )
+                tables[table][name] = value
+                return
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only when the ordinary lookup has failed.
+        tables = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            if name in tables.get(table, ()):
+                return tables[table][name]
+        message = f"'{type(self).__name__}' object has no attribute '{name}'"
+        if "_parameters" not in tables:
+            if not name.startswith("__"):
+                message += f" (was super().__init__() called in {type(self).__name__}.__init__?)"
+        elif close := difflib.get_close_matches(name, dir(self), n=1):
+            message += f". Did you mean '{close[0]}'?"
+        raise AttributeError(message)
+
+    def __delattr__(self, name: str) -> None:
+        for table in ("_parameters", "_buffers", "_modules"):
+            if name in self.__dict__[table]:
+                del self.__dict__[table][name]
+                self._non_persistent_buffers.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        tables = self.__dict__
+        registered = (key for table in ("_parameters", "_buffers", "_modules") for key in tables.get(table, ()))
+        return sorted({*super().__dir__(), *registered})
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under ``name``; None reserves the name, as for a layer without bias."""
+        self._check_name("register_parameter", name, "_parameters")
+        if param is not None and not isinstance(param, Parameter):
+            raise DTypeError(
+                f"{type(self).__name__}.register_parameter",
+                expected=f"a Parameter or None for '{name}'",
+                got=type(param).__name__,
+                hint="Wrap the tensor in minidl.nn.Parameter(...).",
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is no parameter; it moves with the module and, if ``persistent``, is saved with it."""
+        self._check_name("register_buffer", name, "_buffers")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise DTypeError(
+                f"{type(self).__name__}.register_buffer",
+                expected=f"a Tensor or None for '{name}'",
+                got=type(tensor).__name__,
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers.discard(name)
+        else:
+            self._non_persistent_buffers.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child under ``name``, reachable as an attribute."""
+        self._check_name("add_module", name, "_modules")
+        if module is not None and not isinstance(module, Module):
+            raise DTypeError(
+                f"{type(self).__name__}.add_module",
+                expected=f"a Module or None for '{name}'",
+                got=type(module).__name__,
+                hint=module_hint(module),
+            )
+        self._modules[name] = module
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """The same as ``add_module``."""
+        self.add_module(name, module)
+
+    def _check_name(self, method: str, name: str, table: str) -> None:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"cannot call {method} before Module.__init__() call: call super().__init__() first")
+        who = f"{type(self).__name__}.{method}"
+        if not isinstance(name, str):
+            raise DTypeError(who, expected="a name that is a string", got=type(name).__name__)
+        if name == "" or "." in name:
+            raise ArgumentError(who, expected="a name that is not empty and has no dot", got=repr(name))
+        tables = self.__dict__
+        others = {"_parameters", "_buffers", "_modules"} - {table}
+        if name in tables or hasattr(type(self), name) or any(name in tables[other] for other in others):
+            raise ArgumentError(who, expected="a free name", got=f"'{name}', which is already an attribute")
+
+    # -- the tree --------------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct children with their names, each module once."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The direct children, each once."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, parents first, with their dotted paths; each once unless asked otherwise."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, _join(prefix, name), remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def _named_members(
+        self, table: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules: Any = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        )
+        for path, module in modules:
+            for name, tensor in module.__dict__[table].items():
+                if tensor is None or id(tensor) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(tensor))
+                yield _join(path, name), tensor
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their dotted names; a shared parameter comes once, under its first name."""
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, each once: what an optimizer takes."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """All buffers (running statistics and the like) with their dotted names."""
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path, such as ``"features.0"``; the empty path is the module itself."""
+        module: Module = self
+        for name in target.split(".") if target else ():
+            found = module._modules.get(name)
+            if found is None:
+                raise AttributeError(
+                    f"{type(self).__name__}.get_submodule('{target}'): {type(module).__name__} has no module '{name}'; "
+                    f"it has {', '.join(module._modules) or 'none'}"
+                )
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path, such as ``"features.0.weight"``."""
+        return self._get_member("get_parameter", "_parameters", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path, such as ``"bn1.running_mean"``."""
+        return self._get_member("get_buffer", "_buffers", target)
+
+    def _get_member(self, method: str, table: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        found = module.__dict__[table].get(name)
+        if found is None:
+            raise AttributeError(
+                f"{type(self).__name__}.{method}('{target}'): {type(module).__name__} has no '{name}' there; "
+                f"it has {', '.join(module.__dict__[table]) or 'none'}"
+            )
+        return found
+
+    # -- changing the whole tree -----------------------------------------------------------------------------------
+
+    def apply(self: Self, fn: Callable[[Module], None]) -> Self:
+        """Call ``fn`` on every module below and on this one, children first; returns itself."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set training mode (dropout drops, batch norm uses the batch's statistics) everywhere; returns itself."""
+        if not isinstance(mode, bool):
+            raise ArgumentError(f"{type(self).__name__}.train", expected="mode to be True or False", got=repr(mode))
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """Set evaluation mode everywhere: the same as ``train(False)``."""
+        return self.train(False)
+
+    def _move(self, device: Device | None, dtype: Any) -> None:
+        """Put every tensor on ``device`` and every floating-point one into ``dtype`` (None: as it is).
+
+        Parameters and gradients stay the same objects around new arrays, so optimizers made before keep working.
+        """
+
+        def moved(tensor: Tensor) -> Any:
+            return tensor.detach().to(device=device, dtype=dtype if tensor.is_floating_point() else None).data
+
+        for parameter in self.parameters():
+            parameter.data = moved(parameter)
+            if parameter.grad is not None:
+                parameter.grad.data = moved(parameter.grad)
+        for buffer in self.buffers():
+            buffer.data = moved(buffer)
+
+    def to(self: Self, *target: Any, device: Any = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, and the floating-point ones to a dtype; returns itself.
+
+        target: a device ("cpu", "gpu:1", minidl.device), a floating-point dtype, both in this order, or a tensor to be
+        like. Optimizers made before keep working. DTypeError for a dtype without fractions, DeviceError where there is
+        no such GPU.
+        """
+        for value in target:
+            if isinstance(value, Tensor):
+                device, dtype = value.device, value.dtype
+            elif isinstance(value, Device) or (
+                isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")
+            ):
+                device = value
+            elif value is not None:
+                dtype = value
+        if dtype is not None:
+            dtype = as_dtype(dtype)
+            if dtype.kind != "f":
+                raise DTypeError(f"{type(self).__name__}.to", expected="a floating-point dtype", got=str(dtype))
+        self._move(None if device is None else Device(device), dtype)
+        return self
+
+    def cpu(self: Self) -> Self:
+        """Move everything to the CPU; returns itself."""
+        return self.to("cpu")
+
+    def float(self: Self) -> Self:
+        """Turn the floating-point parameters and buffers into float32; returns itself."""
+        return self.to(float32)
+
+    def double(self: Self) -> Self:
+        """Turn the floating-point parameters and buffers into float64; returns itself."""
+        return self.to(float64)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Say for every parameter whether gradients are wanted (False freezes the module); returns itself."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every parameter's gradient, or with ``set_to_none=False`` set it to zero."""
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                parameter.grad = parameter.grad.detach().zero_()
+
+    # -- saving and loading ----------------------------------------------------------------------------------------
+
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that is saved, in torch's order; a shared one under each of its names."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield _join(path, name), parameter
+            for name, buffer in module._buffers.items():
+                if buffer is not None and name not in module._non_persistent_buffers:
+                    yield _join(path, name), buffer
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Every parameter and persistent buffer by dotted name, in the order they were registered.
+
+        The tensors are detached and share memory with the module; ``keep_vars`` gives the parameters themselves.
+        """
+        return {prefix + name: tensor if keep_vars else tensor.detach() for name, tensor in self._named_state()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy the values of ``state_dict`` (Tensors or NumPy arrays) into the module's own tensors.
+
+        Returns the named tuple (missing_keys, unexpected_keys). Raises RuntimeError, and changes nothing, where a shape
+        differs or, if ``strict``, where keys are missing or unexpected; the message lists all of them.
+        """
+        who = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state_dict, Mapping):
+            raise DTypeError(who, expected="a dict of names and tensors", got=type(state_dict).__name__)
+        own = dict(self._named_state())
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        values: dict[str, Tensor] = {}
+        misshapen = []
+        for name, target in own.items():
+            if name not in state_dict:
+                continue
+            values[name] = value = _as_tensor(who, name, state_dict[name])
+            if value.shape != target.shape:
+                misshapen.append(f'"{name}": expected {tuple(target.shape)}, got {tuple(value.shape)}')
+        complaints = []
+        if strict and missing:
+            complaints.append("Missing key(s): " + ", ".join(f'"{name}"' for name in missing))
+        if strict and unexpected:
+            complaints.append("Unexpected key(s): " + ", ".join(f'"{name}"' for name in unexpected))
+        if misshapen:
+            complaints.append("Size mismatch: " + "; ".join(misshapen))
+        if complaints:
+            raise RuntimeError(
+                f"Error(s) in loading state_dict for {type(self).__name__} (nothing was loaded):\n    "
+                + "\n    ".join(complaints)
+            )
+        with no_grad():
+            for name, value in values.items():
+                own[name].copy_(value)
+        return IncompatibleKeys(missing, unexpected)
+
+    # -- showing ---------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the module's line in ``repr``."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        children = [f"({name}): {indent(repr(module))}" for name, module in self._modules.items()]
+        return frame(self._get_name(), self.extra_repr(), children)
+
+    def summary(self, input_shape: tuple[int, ...]) -> None:
+        """Print every layer with its output shape and number of parameters, for an input of ``input_shape``.
+
+        The shape counts the batch axis, as in ``(1, 3, 32, 32)``. The shapes come from one forward pass over zeros, in
+        evaluation mode and without a graph; nothing in the module changes.
+        """
+        print(summarize(self, input_shape))
+
+
+def _add_hook(hooks: dict[int, Any], hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> RemovableHandle:
+    number = max(hooks, default=-1) + 1
+    others = dict(hooks) if prepend else {}
+    if prepend:
+        hooks.clear()
+    hooks[number] = (hook, with_kwargs)
+    hooks.update(others)
+    return RemovableHandle(hooks, number)
+
+
+def _as_tensor(who: str, name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    if is_array(value):
+        return Tensor(value)
+    raise DTypeError(
+        who, expected=f'a Tensor or a NumPy array for "{name}"', got=f"{type(value).__module__}.{type(value).__name__}"
+    )
+
+
+def module_hint(value: object) -> str:
+    """Advice for the commonest slip: the class itself in place of an instance."""
+    return f"Write {value.__name__}() with brackets." if isinstance(value, type) and issubclass(value, Module) else ""
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def indent(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def frame(name: str, extra: str, children: list[str]) -> str:
+    """A module's repr from its own description and one (already indented) text for each child, as torch lays it out."""
+    own = extra.split("\n") if extra else []
+    if not children and len(own) <= 1:
+        return f"{name}({extra})"
+    return f"{name}(\n  " + "\n  ".join(own + children) + "\n)"

@@ -1,0 +1,138 @@
+"""Adam, and AdamW, which decays weights apart from the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl import kernels
+from minidl._factories import zeros
+from minidl._tensor import Tensor
+from minidl.backend.dtypes import float32
+from minidl.errors import ArgumentError
+from minidl.optim.optimizer import Optimizer, check_number, is_real
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """p <- p - lr m' / (sqrt(v') + eps) (Kingma and Ba 2015; ``torch.optim.Adam``).
+
+    m <- beta1 m + (1 - beta1) g and v <- beta2 v + (1 - beta2) g^2, corrected for their start at zero after t steps:
+    m' = m / (1 - beta1^t), v' = v / (1 - beta2^t). g is the gradient (negated by ``maximize``) plus ``weight_decay`` p;
+    with ``decoupled_weight_decay`` p <- p - lr weight_decay p comes first and g is the gradient alone (Loshchilov and
+    Hutter 2019). ``amsgrad`` puts the largest v so far in v's place (Reddi et al. 2018). The state holds ``step``,
+    ``exp_avg`` (m), ``exp_avg_sq`` (v) and, with amsgrad, ``max_exp_avg_sq``. ArgumentError for settings out of range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        super().check_group(group)
+        who = type(self).__name__
+        check_number(who, group, "lr", "learning rate")
+        check_number(who, group, "eps", "epsilon value")
+        check_number(who, group, "weight_decay", "weight_decay value")
+        betas = group["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(who, expected="betas to be a pair (beta1, beta2)", got=repr(betas))
+        for index, beta in enumerate(betas):
+            if not is_real(beta) or not 0.0 <= beta < 1.0:
+                raise ArgumentError(
+                    who,
+                    expected="0 <= beta < 1",
+                    got=repr(beta),
+                    hint=f"Invalid beta parameter at index {index}: {beta}",
+                )
+
+    def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        exp_avg, _ = self.buffer(parameter, "exp_avg")
+        exp_avg_sq, _ = self.buffer(parameter, "exp_avg_sq")
+        max_exp_avg_sq = self.buffer(parameter, "max_exp_avg_sq")[0] if group["amsgrad"] else None
+        beta1, beta2 = group["betas"]
+        kernels.adam_update(
+            parameter.data,
+            parameter.grad.data,
+            exp_avg,
+            exp_avg_sq,
+            max_exp_avg_sq,
+            group["lr"],
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            group["decoupled_weight_decay"],
+            group["maximize"],
+            self._count(parameter),
+        )
+
+    def _count(self, parameter: Tensor) -> int:
+        """Count this step, from 1. As in torch the count is a float32 tensor on the CPU, whatever the parameter is."""
+        state = self.state[parameter]
+        if "step" not in state:
+            state["step"] = zeros((), dtype=float32)
+        state["step"] += 1
+        return int(state["step"].item())
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019; ``torch.optim.AdamW``); formulas at ``Adam``."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

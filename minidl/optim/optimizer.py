@@ -1,0 +1,255 @@
+"""What all optimizers share: parameter groups, per-parameter state, saving and loading, and the loop of a step."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd.modes import enable_grad
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """The base of every optimizer (``torch.optim.Optimizer``).
+
+    ``params`` is an iterable of leaf tensors, or of dicts {"params": ..., "lr": ...} that override ``defaults`` for
+    their group. ``param_groups`` is a list of such dicts, read anew at every step; ``state`` maps a parameter to its
+    buffers.
+
+    A subclass defines ``update(parameter, group)``, which is called for each parameter that has a gradient; one whose
+    ``grad`` is None is skipped wholly (no weight decay, no momentum). It changes ``parameter.data`` in place. Updates
+    are always fused: torch's ``fused`` changes nothing here, and ``foreach``, ``capturable`` and ``differentiable``
+    cannot be honoured, so True is an ArgumentError.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        who = type(self).__name__
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise DTypeError(
+                who,
+                expected="params to be an iterable of Tensors or dicts",
+                got=type(params).__name__,
+                hint="Write [parameter] or model.parameters().",
+            )
+        groups = list(params)
+        if not groups:
+            raise ArgumentError(
+                who, expected="at least one parameter", got="none", hint="optimizer got an empty parameter list"
+            )
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own; what the dict leaves out comes from ``defaults``."""
+        who = f"{type(self).__name__}.add_param_group"
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise DTypeError(who, expected='a dict with the key "params"', got=type(param_group).__name__)
+        params = param_group["params"]
+        if isinstance(params, set):
+            raise DTypeError(who, expected="an ordered collection", got="a set, whose order changes between runs")
+        parameters = [params] if isinstance(params, Tensor) else list(params)
+        for parameter in parameters:
+            if not isinstance(parameter, Tensor):
+                raise DTypeError(
+                    who,
+                    expected="Tensors only",
+                    got=type(parameter).__name__,
+                    hint="Pass model.parameters(), not the model or its named_parameters().",
+                )
+            if not parameter.is_leaf:
+                raise ArgumentError(
+                    who,
+                    expected="leaf tensors",
+                    got=f"the result of an operation, of shape {tuple(parameter.shape)}",
+                    hint="can't optimize a non-leaf Tensor",
+                )
+        identities = {id(parameter) for parameter in parameters}
+        if len(identities) < len(parameters):
+            warnings.warn(
+                f"{who}: a parameter stands in the group more than once and will be updated more than once a step",
+                stacklevel=3,
+            )
+        if any(id(known) in identities for group in self.param_groups for known in group["params"]):
+            raise ArgumentError(
+                who,
+                expected="parameters that no other group has",
+                got="one that is there already",
+                hint="some parameters appear in more than one parameter group",
+            )
+        group = {"params": parameters, **{key: value for key, value in param_group.items() if key != "params"}}
+        for key, default in self.defaults.items():
+            group.setdefault(key, default)
+        self.check_group(group)
+        self.param_groups.append(group)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        """Raise ArgumentError for settings that make no sense; subclasses check their own as well."""
+        refuse_unsupported(type(self).__name__, group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget every parameter's gradient, or with ``set_to_none=False`` set it to zero."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if set_to_none:
+                    parameter.grad = None
+                else:
+                    parameter.grad = parameter.grad.detach().zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        ``closure`` computes the loss anew with gradients; it is called first, and its result returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is None:
+                    continue
+                if gradient.shape != parameter.shape:
+                    raise ShapeError(
+                        f"{type(self).__name__}.step",
+                        expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
+                        got=f"shape {tuple(gradient.shape)}",
+                    )
+                self.update(parameter, group)
+                parameter._bump()  # backward refuses arrays that were saved before this write
+        return loss
+
+    def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        """Change ``parameter.data`` in place by its gradient and the settings in ``group``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update(parameter, group)")
+
+    def buffer(self, parameter: Tensor, name: str) -> tuple[Any, bool]:
+        """The array of ``state[parameter][name]`` and whether it was made just now, as zeros of the parameter's shape.
+
+        A buffer follows its parameter to another type or device, whenever the parameter moved.
+        """
+        state = self.state[parameter]
+        buffer = state.get(name)
+        if buffer is None:
+            buffer = state[name] = parameter.detach().clone().zero_()
+            return buffer.data, True
+        if buffer.dtype != parameter.dtype or buffer.device != parameter.device:
+            buffer = state[name] = buffer.to(device=parameter.device, dtype=parameter.dtype)
+        return buffer.data, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {number: buffers}, "param_groups": [settings with numbers as params]}, in torch's structure.
+
+        Parameters are numbered in the order of the groups. The tensors are the optimizer's own, not copies.
+        """
+        numbers: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                numbers.setdefault(id(parameter), len(numbers))
+            packed = {key: value for key, value in group.items() if key != "params"}
+            groups.append({**packed, "params": [numbers[id(parameter)] for parameter in group["params"]]})
+        state = {numbers[id(key)] if isinstance(key, Tensor) else key: value for key, value in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from what ``state_dict`` gave: settings and copies of the buffers, for the parameters held now.
+
+        Parameters correspond by their place in the groups. Buffers take the parameter's type and device. Raises
+        ArgumentError, and changes nothing, where groups or shapes do not match.
+        """
+        who = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            raise ArgumentError(
+                who, expected='a dict with the keys "state" and "param_groups"', got=repr(state_dict)[:80]
+            )
+        saved_groups = state_dict["param_groups"]
+        if len(saved_groups) != len(self.param_groups):
+            raise ArgumentError(
+                who,
+                expected=f"{len(self.param_groups)} parameter groups",
+                got=str(len(saved_groups)),
+                hint="loaded state dict has a different number of parameter groups",
+            )
+        by_number: dict[Any, Tensor] = {}
+        groups = []
+        for number, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
+            if len(saved["params"]) != len(group["params"]):
+                expected = f"{len(group['params'])} parameters in group {number}"
+                hint = "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+                raise ArgumentError(who, expected=expected, got=str(len(saved["params"])), hint=hint)
+            by_number.update(zip(saved["params"], group["params"], strict=True))
+            settings = copy.deepcopy({key: value for key, value in saved.items() if key != "params"})
+            groups.append({**group, **settings})
+            self.check_group(groups[-1])
+        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for key, saved in state_dict["state"].items():
+            if key in by_number:
+                parameter = by_number[key]
+                state[parameter] = {name: _adopt(who, name, parameter, value) for name, value in saved.items()}
+            else:
+                state[key] = copy.deepcopy(saved)
+        self.state = state
+        self.param_groups = groups
+
+    def __repr__(self) -> str:
+        lines = []
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
+        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+
+
+def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
+    """A copy of one loaded state entry in the parameter's type and on its device; the step count stays as it is."""
+    if not isinstance(value, Tensor):
+        return copy.deepcopy(value)
+    if name == "step":
+        return value.detach().clone()
+    if value.shape != parameter.shape:
+        raise ArgumentError(
+            who,
+            expected=f"{name} of the parameter's shape {tuple(parameter.shape)}",
+            got=f"shape {tuple(value.shape)}",
+        )
+    return value.detach().to(device=parameter.device, dtype=parameter.dtype).clone()
+
+
+def refuse_unsupported(who: str, group: dict[str, Any]) -> None:
+    """ArgumentError for torch's switches that this library cannot honour."""
+    for name in ("foreach", "capturable", "differentiable"):
+        if group.get(name):
+            raise ArgumentError(
+                who,
+                expected=f"{name} to be False or None",
+                got=repr(group[name]),
+                hint="Updates here are always fused and in place.",
+            )
+
+
+def is_real(value: Any) -> bool:
+    """Whether ``value`` is a real number, Python's or NumPy's, and not a truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_number(who: str, group: dict[str, Any], name: str, words: str) -> None:
+    """ArgumentError unless the setting is a number of at least 0; ``words`` are torch's name for it."""
+    value = group[name]
+    if not is_real(value):
+        raise ArgumentError(who, expected=f"{name} to be a number", got=type(value).__name__)
+    if not value >= 0:
+        raise ArgumentError(who, expected=f"{name} >= 0", got=repr(value), hint=f"Invalid {words}: {value}")

@@ -1,0 +1,79 @@
+"""Stochastic gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl import kernels
+from minidl._tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.optim.optimizer import Optimizer, check_number
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """p <- p - lr v, with v <- momentum v + (1 - dampening) g (``torch.optim.SGD``; momentum as Sutskever et al. 2013).
+
+    g is the gradient (negated by ``maximize``) plus ``weight_decay`` p. At a parameter's first step v is g itself.
+    ``nesterov`` goes along g + momentum v instead. The state holds v as ``momentum_buffer``, none without momentum.
+    Raises ArgumentError for negative settings, and for Nesterov without momentum or with dampening.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        super().check_group(group)
+        check_number("SGD", group, "lr", "learning rate")
+        check_number("SGD", group, "momentum", "momentum value")
+        check_number("SGD", group, "weight_decay", "weight_decay value")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ArgumentError(
+                "SGD",
+                expected="momentum > 0 and dampening 0 with nesterov",
+                got=f"momentum={group['momentum']}, dampening={group['dampening']}",
+                hint="Nesterov momentum requires a momentum and zero dampening",
+            )
+
+    def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        buffer, first = None, False
+        if group["momentum"] != 0:
+            buffer, first = self.buffer(parameter, "momentum_buffer")
+        kernels.sgd_update(
+            parameter.data,
+            parameter.grad.data,
+            buffer,
+            group["lr"],
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            group["maximize"],
+            first,
+        )
