@@ -135,16 +135,12 @@ def _total(x: Any) -> float:
 
 
 @njit(**OPTIONS)
-def softmax_row(x: Any, p: Any) -> tuple[Any, Any]:
-    """p = softmax(x) for one row (K,); returns the largest x and the logarithm of the sum of exp(x - largest)."""
+def exponential_row(x: Any, e: Any) -> tuple[Any, float]:
+    """e = exp(x - largest x) for one row (K,); returns the largest x and the sum of e."""
     largest = _maximum(x)
     for k in range(x.size):
-        p[k] = exponential(x[k] - largest)
-    total = _total(p)
-    factor = p.dtype.type(1.0 / total)
-    for k in range(x.size):
-        p[k] *= factor
-    return largest, p.dtype.type(math.log(total))
+        e[k] = exponential(x[k] - largest)
+    return largest, _total(e)
 
 
 @njit(parallel=True, **OPTIONS)
@@ -154,10 +150,16 @@ def _softmax(x: Any, y: Any, logarithm: bool) -> None:
     grain = max(1, GRAIN // length)
     for i in prange((rows + grain - 1) // grain):
         for r in range(i * grain, min(rows, (i + 1) * grain)):
-            largest, log_total = softmax_row(x[r], y[r])
+            row, out = x[r], y[r]
+            largest, total = exponential_row(row, out)
+            factor = y.dtype.type(1.0 / total)
+            log_total = y.dtype.type(math.log(total))
             if logarithm:
                 for k in range(length):
-                    y[r, k] = x[r, k] - largest - log_total
+                    out[k] = row[k] - largest - log_total
+            else:
+                for k in range(length):
+                    out[k] *= factor
 
 
 def _along(x: Any, dim: int, logarithm: bool) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backend.layout import from_channels_last
-from minidl.kernels.cpu.shared import OPTIONS
+from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 
 __all__ = ["contiguous", "to_channels_last"]
@@ -16,17 +16,26 @@ __all__ = ["contiguous", "to_channels_last"]
 TILE = 16  # 16 x 16 floats: sixteen cache lines read, sixteen written, all in the first-level cache
 
 
+@njit(**OPTIONS)
+def _transpose_image(x: Any, y: Any) -> None:
+    """y (B, A) = the transpose of x (A, B)."""
+    rows, columns = x.shape
+    for i in range(0, rows, TILE):
+        for j in range(0, columns, TILE):
+            for q in range(j, min(j + TILE, columns)):
+                for p in range(i, min(i + TILE, rows)):
+                    y[q, p] = x[p, q]
+
+
 @njit(parallel=True, **OPTIONS)
 def _transpose(x: Any, y: Any) -> None:
     """y (N, B, A) = x (N, A, B) with its last two axes exchanged."""
-    batch, rows, columns = x.shape
-    for n in prange(batch):
-        a, b = x[n], y[n]
-        for i in range(0, rows, TILE):
-            for j in range(0, columns, TILE):
-                for q in range(j, min(j + TILE, columns)):
-                    for p in range(i, min(i + TILE, rows)):
-                        b[q, p] = a[p, q]
+    if x.size <= GRAIN:
+        for n in range(len(x)):
+            _transpose_image(x[n], y[n])
+    else:
+        for n in prange(len(x)):
+            _transpose_image(x[n], y[n])
 
 
 def _is_channels_last(x: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from minidl.kernels.cpu.activation import softmax_row
+from minidl.kernels.cpu.activation import exponential_row
 from minidl.kernels.cpu.shared import OPTIONS
 
 __all__ = ["cross_entropy_backward", "cross_entropy_forward"]
@@ -19,8 +20,11 @@ def _forward(
 ) -> None:
     count, classes = logits.shape
     for n in range(count):
-        x = logits[n]
-        largest, log_total = softmax_row(x, probabilities[n])
+        x, p = logits[n], probabilities[n]
+        largest, total = exponential_row(x, p)
+        factor, log_total = p.dtype.type(1.0 / total), p.dtype.type(math.log(total))
+        for c in range(classes):
+            p[c] *= factor
         if target[n] == ignore_index:
             losses[n] = 0
             continue

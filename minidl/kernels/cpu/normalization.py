@@ -100,9 +100,12 @@ def _forward(
     pieces = (rows + grain - 1) // grain
     count = max(rows * width // max(channels, 1), 1)
     totals, squares = np.empty((pieces, width)), np.empty((pieces, width))
-    for i in prange(pieces):
-        part = slice(i * grain, (i + 1) * grain)
-        _statistics(x[part], totals[i], squares[i])
+    if pieces == 1:
+        _statistics(x, totals[0], squares[0])
+    else:
+        for i in prange(pieces):
+            part = slice(i * grain, (i + 1) * grain)
+            _statistics(x[part], totals[i], squares[i])
 
     center, scale, shift = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
     for c in range(channels):
@@ -123,9 +126,12 @@ def _forward(
         for k in range(c, width, channels):
             center[k], scale[k], shift[k] = exact, inverse * weight[c], bias[c]
 
-    for i in prange(pieces):
-        part = slice(i * grain, (i + 1) * grain)
-        _affine(x[part], center, scale, shift, y[part])
+    if pieces == 1:
+        _affine(x, center, scale, shift, y)
+    else:
+        for i in prange(pieces):
+            part = slice(i * grain, (i + 1) * grain)
+            _affine(x[part], center, scale, shift, y[part])
 
 
 @njit(parallel=True, **OPTIONS)
@@ -142,9 +148,12 @@ def _backward(
     offset, scale = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for k in range(width):
         center[k] = mean[k % channels]
-    for i in prange(pieces):
-        part = slice(i * grain, (i + 1) * grain)
-        _sums(grad[part], x[part], center, totals[i], products[i])
+    if pieces == 1:
+        _sums(grad, x, center, totals[0], products[0])
+    else:
+        for i in prange(pieces):
+            part = slice(i * grain, (i + 1) * grain)
+            _sums(grad[part], x[part], center, totals[i], products[i])
 
     for c in range(channels):
         total = 0.0
@@ -161,18 +170,24 @@ def _backward(
             offset[k] = total / count
             scale[k] = inverse * weight[c]
 
-    for i in prange(pieces):
-        part = slice(i * grain, (i + 1) * grain)
-        _input_gradient(grad[part], x[part], center, slope, offset, scale, dx[part])
+    if pieces == 1:
+        _input_gradient(grad, x, center, slope, offset, scale, dx)
+    else:
+        for i in prange(pieces):
+            part = slice(i * grain, (i + 1) * grain)
+            _input_gradient(grad[part], x[part], center, slope, offset, scale, dx[part])
 
 
 @njit(parallel=True, **OPTIONS)
 def _affine_rows(x: Any, scale: Any, shift: Any, grain: int, y: Any) -> None:
     rows, width = x.shape
     center = np.zeros(width, x.dtype)
-    for i in prange((rows + grain - 1) // grain):
-        part = slice(i * grain, (i + 1) * grain)
-        _affine(x[part], center, scale, shift, y[part])
+    if rows <= grain:
+        _affine(x, center, scale, shift, y)
+    else:
+        for i in prange((rows + grain - 1) // grain):
+            part = slice(i * grain, (i + 1) * grain)
+            _affine(x[part], center, scale, shift, y[part])
 
 
 def _rows(x: Any) -> Any:

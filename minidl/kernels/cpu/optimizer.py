@@ -13,6 +13,8 @@ from minidl.kernels.plain import optimizer as plain
 
 __all__ = ["adam_update", "sgd_update"]
 
+BLOCK = 1024
+
 
 @njit(**OPTIONS)
 def _sgd_piece(
@@ -104,20 +106,24 @@ def _adam_piece(
     epsilon: Any,
     step_size: Any,
 ) -> None:
-    if amsgrad:
-        for i in range(p.size):
-            d = g[i] * sign + decay * p[i] if decay != 0 else g[i] * sign
-            s = beta2 * square[i] + rest2 * d * d
-            largest[i] = s if s > largest[i] or s != s else largest[i]
-    for i in range(p.size):
-        value = p[i] * shrink
-        d = g[i] * sign + decay * value if decay != 0 else g[i] * sign
-        m = average[i] + rest1 * (d - average[i])
-        s = beta2 * square[i] + rest2 * d * d
-        average[i] = m
-        square[i] = s
-        v = largest[i] if amsgrad else s
-        p[i] = value - step_size * (m / (math.sqrt(v) / root + epsilon))
+    # Three short loops instead of one: with five arrays in a loop the compiler gives up proving that they do not
+    # overlap. Blocks of this size pass through them without leaving the first-level cache.
+    for begin in range(0, p.size, BLOCK):
+        block = slice(begin, begin + BLOCK)
+        p_, g_, average_, square_, largest_ = p[block], g[block], average[block], square[block], largest[block]
+        for i in range(p_.size):
+            d = g_[i] * sign
+            if decay != 0:
+                d += decay * p_[i]
+            average_[i] += rest1 * (d - average_[i])
+            square_[i] = beta2 * square_[i] + rest2 * d * d
+        if amsgrad:
+            for i in range(p_.size):
+                s = square_[i]
+                largest_[i] = s if s > largest_[i] or s != s else largest_[i]
+            square_ = largest_
+        for i in range(p_.size):
+            p_[i] = p_[i] * shrink - step_size * (average_[i] / (math.sqrt(square_[i]) / root + epsilon))
 
 
 @njit(parallel=True, **OPTIONS)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backend.layout import channels_last, from_channels_last
-from minidl.kernels.cpu.shared import OPTIONS
+from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import adaptive_bounds
 
@@ -27,6 +27,8 @@ __all__ = [
 
 Pair = tuple[int, int]
 
+LANES = 16  # float32 values in the widest vector
+
 
 @njit(**OPTIONS)
 def _wins(value: Any, best: Any) -> bool:
@@ -34,18 +36,28 @@ def _wins(value: Any, best: Any) -> bool:
     return (value > best) | (value != value)
 
 
+# The loops below index the whole array, x[row, column, k], instead of slicing a vector of channels first: a slice costs
+# more than the few channels of a small network, and hides from the compiler that the four inputs are one array.
+
+
 @njit(**OPTIONS)
-def _max_of_four(a: Any, b: Any, c: Any, d: Any, y: Any, positions: Any) -> None:
-    for k in range(y.size):
-        best, position = a[k], np.uint8(0)
-        if _wins(b[k], best):
-            best, position = b[k], np.uint8(1)
-        if _wins(c[k], best):
-            best, position = c[k], np.uint8(2)
-        if _wins(d[k], best):
-            best, position = d[k], np.uint8(3)
-        y[k] = best
-        positions[k] = position
+def _max_of_pairs(x: Any, h: int, y: Any, positions: Any) -> None:
+    """Row h of 2 x 2 windows with stride 2: image x (H, W, C), y and positions (ow, C)."""
+    ow, channels = y.shape
+    for w in range(ow):
+        for k in range(channels):
+            best, position = x[2 * h, 2 * w, k], np.uint8(0)
+            value = x[2 * h, 2 * w + 1, k]
+            if _wins(value, best):
+                best, position = value, np.uint8(1)
+            value = x[2 * h + 1, 2 * w, k]
+            if _wins(value, best):
+                best, position = value, np.uint8(2)
+            value = x[2 * h + 1, 2 * w + 1, k]
+            if _wins(value, best):
+                best, position = value, np.uint8(3)
+            y[w, k] = best
+            positions[w, k] = position
 
 
 @njit(**OPTIONS)
@@ -57,9 +69,9 @@ def _max_row(x: Any, h: int, kernel: Pair, stride: Pair, padding: Pair, dilation
     for w in range(y.shape[0]):
         left = w * stride[1] - padding[1]
         first_j = min((max(-left, 0) + dilation[1] - 1) // dilation[1], kernel[1] - 1)
-        best, position = y[w], positions[w]
-        best[:] = -np.inf
-        position[:] = first_i * kernel[1] + first_j
+        for k in range(channels):
+            y[w, k] = -np.inf
+            positions[w, k] = first_i * kernel[1] + first_j
         for i in range(first_i, kernel[0]):
             row = top + i * dilation[0]
             if row < 0 or row >= height:
@@ -68,56 +80,72 @@ def _max_row(x: Any, h: int, kernel: Pair, stride: Pair, padding: Pair, dilation
                 column = left + j * dilation[1]
                 if column < 0 or column >= width:
                     continue
-                value = x[row, column]
                 tap = positions.dtype.type(i * kernel[1] + j)
                 for k in range(channels):
-                    wins = _wins(value[k], best[k])
-                    best[k] = value[k] if wins else best[k]
-                    position[k] = tap if wins else position[k]
+                    value, best = x[row, column, k], y[w, k]
+                    wins = _wins(value, best)
+                    y[w, k] = value if wins else best
+                    positions[w, k] = tap if wins else positions[w, k]
+
+
+@njit(**OPTIONS)
+def _max_forward_row(
+    x: Any, h: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, y: Any, positions: Any
+) -> None:
+    if pairs:
+        _max_of_pairs(x, h, y, positions)
+    else:
+        _max_row(x, h, kernel, stride, padding, dilation, y, positions)
 
 
 @njit(parallel=True, **OPTIONS)
 def _max_forward(
     x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, y: Any, positions: Any
 ) -> None:
-    batch, oh, ow, _ = y.shape
-    for row in prange(batch * oh):
-        n, h = row // oh, row % oh
-        if pairs:
-            for w in range(ow):
-                _max_of_four(
-                    x[n, 2 * h, 2 * w],
-                    x[n, 2 * h, 2 * w + 1],
-                    x[n, 2 * h + 1, 2 * w],
-                    x[n, 2 * h + 1, 2 * w + 1],
-                    y[n, h, w],
-                    positions[n, h, w],
-                )
-        else:
-            _max_row(x[n], h, kernel, stride, padding, dilation, y[n, h], positions[n, h])
+    batch, oh = y.shape[:2]
+    if x.size <= GRAIN:
+        for n in range(batch):
+            for h in range(oh):
+                _max_forward_row(x[n], h, kernel, stride, padding, dilation, pairs, y[n, h], positions[n, h])
+    else:
+        for row in prange(batch * oh):
+            n, h = row // oh, row % oh
+            _max_forward_row(x[n], h, kernel, stride, padding, dilation, pairs, y[n, h], positions[n, h])
 
 
 @njit(**OPTIONS)
-def _spread_to_four(g: Any, positions: Any, a: Any, b: Any, c: Any, d: Any) -> None:
-    zero = g.dtype.type(0)
-    for k in range(g.size):
-        a[k] = g[k] if positions[k] == 0 else zero
-        b[k] = g[k] if positions[k] == 1 else zero
-        c[k] = g[k] if positions[k] == 2 else zero
-        d[k] = g[k] if positions[k] == 3 else zero
+def _pairs_backward_image(grad: Any, positions: Any, dx: Any) -> None:
+    """One image of 2 x 2 windows with stride 2: grad and positions (oh, ow, C)."""
+    oh, ow, channels = grad.shape
+    zero = grad.dtype.type(0)
+    if channels < LANES:  # one value at a time: so few channels would not fill a vector
+        dx[:] = 0
+        for h in range(oh):
+            for w in range(ow):
+                for k in range(channels):
+                    position = np.int64(positions[h, w, k])
+                    dx[2 * h + (position >> 1), 2 * w + (position & 1), k] = grad[h, w, k]
+        return
+    for h in range(oh):
+        for w in range(ow):
+            for tap in range(4):  # a loop for each tap: the compiler need not compare four places in dx for overlap
+                row, column = 2 * h + tap // 2, 2 * w + tap % 2
+                for k in range(channels):
+                    dx[row, column, k] = grad[h, w, k] if positions[h, w, k] == tap else zero
+    dx[2 * oh :] = 0  # the odd row and column that no window sees
+    dx[:, 2 * ow :] = 0
 
 
 @njit(**OPTIONS)
 def _max_backward_image(
     grad: Any, positions: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, dx: Any
 ) -> None:
-    """One image: grad and positions (oh, ow, C), dx (H, W, C)."""
+    """One image, any window: grad and positions (oh, ow, C), dx (H, W, C)."""
     height, width, channels = dx.shape
     zero = grad.dtype.type(0)
     dx[:] = 0
     for h in range(grad.shape[0]):
         for w in range(grad.shape[1]):
-            g, position = grad[h, w], positions[h, w]
             for i in range(kernel[0]):
                 row = h * stride[0] - padding[0] + i * dilation[0]
                 if row < 0 or row >= height:
@@ -126,84 +154,102 @@ def _max_backward_image(
                     column = w * stride[1] - padding[1] + j * dilation[1]
                     if column < 0 or column >= width:
                         continue
-                    d = dx[row, column]
                     tap = positions.dtype.type(i * kernel[1] + j)
                     for k in range(channels):
-                        d[k] += g[k] if position[k] == tap else zero
+                        dx[row, column, k] += grad[h, w, k] if positions[h, w, k] == tap else zero
 
 
 @njit(parallel=True, **OPTIONS)
 def _max_backward(
     grad: Any, positions: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, dx: Any
 ) -> None:
-    batch, oh, ow, _ = grad.shape
-    for n in prange(batch):
-        if pairs:
-            image = dx[n]
-            for h in range(oh):
-                for w in range(ow):
-                    _spread_to_four(
-                        grad[n, h, w],
-                        positions[n, h, w],
-                        image[2 * h, 2 * w],
-                        image[2 * h, 2 * w + 1],
-                        image[2 * h + 1, 2 * w],
-                        image[2 * h + 1, 2 * w + 1],
-                    )
-            image[2 * oh :] = 0  # the odd row and column that no window sees
-            image[:, 2 * ow :] = 0
-        else:
-            _max_backward_image(grad[n], positions[n], kernel, stride, padding, dilation, dx[n])
+    if dx.size <= GRAIN:
+        for n in range(len(dx)):
+            if pairs:
+                _pairs_backward_image(grad[n], positions[n], dx[n])
+            else:
+                _max_backward_image(grad[n], positions[n], kernel, stride, padding, dilation, dx[n])
+    else:
+        for n in prange(len(dx)):
+            if pairs:
+                _pairs_backward_image(grad[n], positions[n], dx[n])
+            else:
+                _max_backward_image(grad[n], positions[n], kernel, stride, padding, dilation, dx[n])
+
+
+@njit(**OPTIONS)
+def _mean_row(x: Any, top: int, bottom: int, columns: Any, divisor: Any, y: Any) -> None:
+    """y (ow, C): y[w] = sum of x[top : bottom, columns[w, 0] : columns[w, 1]] / divisor[w] for an image (H, W, C)."""
+    channels = x.shape[2]
+    line = np.empty(channels, x.dtype)
+    for w in range(y.shape[0]):
+        left, right = columns[w, 0], columns[w, 1]
+        by = divisor[w]
+        if bottom - top == 2 and right - left == 2:
+            for k in range(channels):
+                above = x[top, left, k] + x[top, left + 1, k]
+                y[w, k] = (above + (x[top + 1, left, k] + x[top + 1, left + 1, k])) / by
+            continue
+        for k in range(channels):
+            y[w, k] = 0
+        for r in range(top, bottom):
+            # One line at a time, four pixels at a time: short sums lose fewer digits, and memory is touched less.
+            line[:] = 0
+            for s in range(left, right - 3, 4):
+                for k in range(channels):
+                    line[k] += (x[r, s, k] + x[r, s + 1, k]) + (x[r, s + 2, k] + x[r, s + 3, k])
+            for s in range(right - (right - left) % 4, right):
+                for k in range(channels):
+                    line[k] += x[r, s, k]
+            for k in range(channels):
+                y[w, k] += line[k]
+        for k in range(channels):
+            y[w, k] /= by
 
 
 @njit(parallel=True, **OPTIONS)
 def _mean_forward(x: Any, rows: Any, columns: Any, divisor: Any, y: Any) -> None:
-    """y[n, h, w] = sum of x[n, rows[h, 0] : rows[h, 1], columns[w, 0] : columns[w, 1]] / divisor[h, w]."""
-    batch, oh, ow, channels = y.shape
-    for row in prange(batch * oh):
-        n, h = row // oh, row % oh
-        top, bottom = rows[h]
-        line = np.empty(channels, x.dtype)
+    batch, oh = y.shape[:2]
+    if x.size <= GRAIN:
+        for n in range(batch):
+            for h in range(oh):
+                _mean_row(x[n], rows[h, 0], rows[h, 1], columns, divisor[h], y[n, h])
+    else:
+        for row in prange(batch * oh):
+            n, h = row // oh, row % oh
+            _mean_row(x[n], rows[h, 0], rows[h, 1], columns, divisor[h], y[n, h])
+
+
+@njit(**OPTIONS)
+def _mean_backward_image(grad: Any, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any) -> None:
+    """One image: grad (oh, ow, C), dx (H, W, C); ``tiled``: the windows cover every pixel exactly once."""
+    oh, ow, channels = grad.shape
+    share = np.empty(channels, grad.dtype)
+    if not tiled:
+        dx[:] = 0
+    for h in range(oh):
         for w in range(ow):
-            left, right = columns[w]
-            out = y[n, h, w]
             by = divisor[h, w]
-            if bottom - top == 2 and right - left == 2:
-                a, b, c, d = x[n, top, left], x[n, top, left + 1], x[n, top + 1, left], x[n, top + 1, left + 1]
-                for k in range(channels):
-                    out[k] = ((a[k] + b[k]) + (c[k] + d[k])) / by
-                continue
-            out[:] = 0
-            for r in range(top, bottom):
-                line[:] = 0  # one line at a time: short sums lose fewer digits
-                for s in range(left, right):
-                    a = x[n, r, s]
-                    for k in range(channels):
-                        line[k] += a[k]
-                for k in range(channels):
-                    out[k] += line[k]
             for k in range(channels):
-                out[k] /= by
+                share[k] = grad[h, w, k] / by
+            for r in range(rows[h, 0], rows[h, 1]):
+                for s in range(columns[w, 0], columns[w, 1]):
+                    if tiled:
+                        for k in range(channels):
+                            dx[r, s, k] = share[k]
+                    else:
+                        for k in range(channels):
+                            dx[r, s, k] += share[k]
 
 
 @njit(parallel=True, **OPTIONS)
-def _mean_backward(grad: Any, rows: Any, columns: Any, divisor: Any, dx: Any) -> None:
-    batch, oh, ow, channels = grad.shape
-    for n in prange(batch):
-        image = dx[n]
-        image[:] = 0
-        share = np.empty(channels, grad.dtype)
-        for h in range(oh):
-            for w in range(ow):
-                g = grad[n, h, w]
-                by = divisor[h, w]
-                for k in range(channels):
-                    share[k] = g[k] / by
-                for r in range(rows[h, 0], rows[h, 1]):
-                    for s in range(columns[w, 0], columns[w, 1]):
-                        d = image[r, s]
-                        for k in range(channels):
-                            d[k] += share[k]
+def _mean_backward(grad: Any, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any) -> None:
+    if dx.size <= GRAIN:
+        for n in range(len(dx)):
+            _mean_backward_image(grad[n], rows, columns, divisor, tiled, dx[n])
+    else:
+        for n in prange(len(dx)):
+            _mean_backward_image(grad[n], rows, columns, divisor, tiled, dx[n])
 
 
 def _in_pairs(size: Any, output_size: Any, kernel_size: Pair, stride: Pair, padding: Pair) -> bool:
@@ -282,6 +328,12 @@ def _adaptive_windows(size: Pair, output_size: Pair, dtype: Any) -> tuple[Any, A
     return rows, columns, np.outer(rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0]).astype(dtype)
 
 
+def _tiles(bounds: Any, size: int) -> bool:
+    """Whether windows with these bounds (o, 2) cover 0 ... size - 1 exactly once."""
+    edges = bounds.ravel()
+    return edges.size > 0 and edges[0] == 0 and edges[-1] == size and bool((edges[1:-1:2] == edges[2::2]).all())
+
+
 def _mean(x: Any, output_size: Pair, windows: tuple[Any, Any, Any]) -> Any:
     nhwc = channels_last(x)
     y = np.empty((x.shape[0], *output_size, x.shape[1]), dtype=x.dtype)
@@ -294,8 +346,10 @@ def _mean_gradient(grad: Any, input_shape: tuple[int, ...], windows: tuple[Any, 
     batch, channels, height, width = input_shape
     dx = np.empty((batch, height, width, channels), dtype=grad.dtype)
     grad = channels_last(grad)
+    rows, columns, _ = windows
+    tiled = _tiles(rows, height) and _tiles(columns, width)
     with parallel_region():
-        _mean_backward(grad, *windows, dx)
+        _mean_backward(grad, *windows, tiled, dx)
     return from_channels_last(dx)
 
 
