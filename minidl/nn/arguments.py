@@ -6,7 +6,7 @@ import numbers
 import operator
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, DTypeError
 
 __all__ = ["is_real", "probability", "reduction", "whole"]
 
@@ -16,14 +16,13 @@ def is_real(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def whole(who: str, name: str, value: Any, minimum: int) -> int:
-    """``value`` as an int of at least ``minimum``."""
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < minimum:
-        raise ArgumentError(who, expected=f"{name} to be an integer of at least {minimum}", got=repr(value))
+def whole(who: str, name: str, value: Any, least: int) -> int:
+    """``value`` as an int of at least ``least``; DTypeError for what is no integer, ArgumentError for a smaller one."""
+    if not hasattr(value, "__index__") or isinstance(value, bool):
+        raise DTypeError(who, expected=f"{name} as an integer", got=repr(value))
+    number = operator.index(value)
+    if number < least:
+        raise ArgumentError(who, expected=f"{name} of at least {least}", got=repr(value))
     return number
 
 

@@ -209,7 +209,7 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = []
         for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {number}")
+            lines.append(("\n" if number else "") + f"Parameter Group {number}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
@@ -247,9 +247,9 @@ def is_real(value: Any) -> bool:
 
 
 def check_number(who: str, group: dict[str, Any], name: str, words: str) -> None:
-    """ArgumentError unless the setting is a number of at least 0; ``words`` are torch's name for it."""
+    """DTypeError unless the setting is a number, ArgumentError if it is negative; ``words`` are torch's name for it."""
     value = group[name]
     if not is_real(value):
-        raise ArgumentError(who, expected=f"{name} to be a number", got=type(value).__name__)
+        raise DTypeError(who, expected=f"{name} as a number", got=repr(value))
     if not value >= 0:
         raise ArgumentError(who, expected=f"{name} >= 0", got=repr(value), hint=f"Invalid {words}: {value}")

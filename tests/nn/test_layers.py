@@ -11,7 +11,7 @@ import torch
 
 import minidl
 from minidl import nn
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 from nn.twins import as_numpy, load_from_torch, pair_of_inputs, relative_error, same_repr, state_of
 
 # name, arguments, named arguments, shape of an input
@@ -167,16 +167,19 @@ def test_dtype_of_a_layer() -> None:
 
 
 BAD_LAYERS = [
-    (lambda: nn.Linear(-1, 2), "Linear: expected in_features to be an integer of at least 0, got -1"),
-    (lambda: nn.Linear(3, 2.5), "Linear: expected out_features to be an integer of at least 0, got 2.5"),
+    (lambda: nn.Linear(-1, 2), "Linear: expected in_features of at least 0, got -1"),
+    (lambda: nn.Linear(3, 2.5), "Linear: expected out_features as an integer, got 2.5"),
     (lambda: nn.Linear("3", 2), "Linear: expected in_features"),
     (lambda: nn.Linear(True, 2), "Linear: expected in_features"),
-    (lambda: nn.Conv2d(3, 4, 3, stride=0), "Conv2d: expected stride to be an integer of at least 1, got 0"),
-    (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "Conv2d: expected kernel_size to be an integer or a pair"),
+    (lambda: nn.Conv2d(3, 4, 3, stride=0), "Conv2d: expected stride of at least 1, got 0"),
+    (
+        lambda: nn.Conv2d(3, 4, (3, 3, 3)),
+        "Conv2d: expected kernel_size as an integer or a pair of integers, got (3, 3, 3)",
+    ),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), "Conv2d: expected in_channels divisible by groups=2, got 3"),
     (lambda: nn.Conv2d(4, 3, 3, groups=2), "Conv2d: expected out_channels divisible by groups=2, got 3"),
-    (lambda: nn.Conv2d(0, 3, 3), "Conv2d: expected in_channels to be an integer of at least 1"),
-    (lambda: nn.Conv2d(3, 4, 3, padding=-1), "Conv2d: expected padding to be an integer of at least 0, got -1"),
+    (lambda: nn.Conv2d(0, 3, 3), "Conv2d: expected in_channels of at least 1"),
+    (lambda: nn.Conv2d(3, 4, 3, padding=-1), "Conv2d: expected padding of at least 0, got -1"),
     (lambda: nn.Conv2d(3, 4, 3, padding="some"), "Conv2d: expected padding 'same', 'valid' or numbers, got 'some'"),
     (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "Conv2d: expected stride 1 with padding='same'"),
     (lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"), "Conv2d: expected padding_mode 'zeros', got 'reflect'"),
@@ -216,7 +219,7 @@ BAD_LAYERS = [
 
 @pytest.mark.parametrize(("call", "message"), BAD_LAYERS, ids=[message for _, message in BAD_LAYERS])
 def test_bad_constructor_arguments(call: Any, message: str) -> None:
-    with pytest.raises(ArgumentError) as error:
+    with pytest.raises((ArgumentError, DTypeError)) as error:
         call()
     assert str(error.value).startswith(message)
 
@@ -224,9 +227,8 @@ def test_bad_constructor_arguments(call: Any, message: str) -> None:
 BAD_INPUTS = [
     (nn.BatchNorm2d(3), (2, 3), "BatchNorm2d: expected (N, C, H, W), got shape (2, 3)"),
     (nn.BatchNorm1d(3), (2, 3, 4, 5), "BatchNorm1d: expected (N, C) or (N, C, L), got shape (2, 3, 4, 5)"),
-    (nn.Unflatten(1, (2, 4)), (2, 6), "Unflatten: expected axis 1 to split into (2, 4), got length 6"),
-    (nn.Unflatten(1, (4, -1)), (2, 6), "Unflatten: expected axis 1 to split into (4, -1), got length 6"),
-    (nn.Unflatten(2, (4, -1)), (2, 6), "Unflatten: expected an input with an axis 2"),
+    (nn.Unflatten(1, (2, 4)), (2, 6), "unflatten: expected sizes whose product is 6, got (2, 4)"),
+    (nn.Unflatten(1, (4, -1)), (2, 6), "unflatten: expected sizes whose product is 6, got (4, -1)"),
     (nn.Linear(3, 4), (2, 5), "linear: expected"),
     (nn.Conv2d(3, 4, 3), (2, 5, 6, 6), "conv2d: expected"),
 ]
