@@ -40,7 +40,10 @@ def _instruction_set() -> str:
 def show_config() -> None:
     """Print devices, BLAS, threading, instruction set, and which dialect every kernel uses."""
     lines = [
-        ("minidl on", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, NumPy {np.__version__}"),
+        (
+            "minidl on",
+            f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, NumPy {np.__version__}",
+        ),
         ("devices", ", ".join(["cpu", *(f"gpu:{i}" for i in range(gpu.device_count()))])),
         ("BLAS in kernels", kernels.blas_description()),
         ("threading", _threading()),

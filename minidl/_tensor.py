@@ -178,7 +178,9 @@ class Tensor(BaseTensor):
                 "numpy", expected="a tensor that needs no gradient", got="one that does", hint="Use .detach().numpy()."
             )
         if not isinstance(self.data, np.ndarray):
-            raise DeviceError("numpy", expected="a CPU tensor", got=f"one on {self.device}", hint='Use .to("cpu") first.')
+            raise DeviceError(
+                "numpy", expected="a CPU tensor", got=f"one on {self.device}", hint='Use .to("cpu") first.'
+            )
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -190,7 +192,10 @@ class Tensor(BaseTensor):
     def __bool__(self) -> bool:
         if self.data.size != 1:
             raise ShapeError(
-                "bool", expected="a tensor with one element", got=f"shape {self.data.shape}", hint="Use .any() or .all()."
+                "bool",
+                expected="a tensor with one element",
+                got=f"shape {self.data.shape}",
+                hint="Use .any() or .all().",
             )
         return bool(self.data.item())
 
@@ -228,9 +233,9 @@ class Tensor(BaseTensor):
     ) -> None:
         """Accumulate d(self)/d(leaf) into ``grad`` of every leaf that requires one.
 
-        gradient: what to start from, of this tensor's shape; may be left out for one element (then 1). retain_graph: keep
-        what forward saved, for another backward. create_graph: record the pass, for higher derivatives. Raises GraphError,
-        ShapeError. Source: torch.Tensor.backward.
+        gradient: what to start from, of this tensor's shape; may be left out for one element (then 1). retain_graph:
+        keep what forward saved, for another backward. create_graph: record the pass, for higher derivatives. Raises
+        GraphError, ShapeError. Source: torch.Tensor.backward.
         """
         run_backward(self, gradient, retain_graph, create_graph)
 
@@ -248,7 +253,9 @@ class Tensor(BaseTensor):
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call ``hook(gradient)`` in every backward; what it returns (if not None) replaces the gradient."""
         if not self.requires_grad:
-            raise GraphError("register_hook", expected="a tensor that requires a gradient", got="one that requires none")
+            raise GraphError(
+                "register_hook", expected="a tensor that requires a gradient", got="one that requires none"
+            )
         owner: Any = self if self._edge is None else self._edge[0]
         if owner._hooks is None:
             owner._hooks = {}
@@ -302,7 +309,9 @@ class Tensor(BaseTensor):
             )
         values = result.data if isinstance(result, Tensor) else result
         if values.shape != self.data.shape:
-            raise ShapeError(who, expected=f"a result of shape {self.data.shape}, to be written in place", got=str(values.shape))
+            raise ShapeError(
+                who, expected=f"a result of shape {self.data.shape}, to be written in place", got=str(values.shape)
+            )
         if values.dtype.kind == "f" and self.data.dtype.kind != "f":
             raise DTypeError(who, expected=f"a result that fits {self.data.dtype}", got=str(values.dtype))
         self.data[...] = values
@@ -473,16 +482,16 @@ class Tensor(BaseTensor):
     def __ge__(self, other: Any) -> Tensor:
         return comparison.ge(self, other) if _operand(other) else NotImplemented
 
-    def __iadd__(self, other: Any) -> Tensor:  # noqa: PYI034
+    def __iadd__(self, other: Any) -> Tensor:
         return self.add_(other)
 
-    def __isub__(self, other: Any) -> Tensor:  # noqa: PYI034
+    def __isub__(self, other: Any) -> Tensor:
         return self.sub_(other)
 
-    def __imul__(self, other: Any) -> Tensor:  # noqa: PYI034
+    def __imul__(self, other: Any) -> Tensor:
         return self.mul_(other)
 
-    def __itruediv__(self, other: Any) -> Tensor:  # noqa: PYI034
+    def __itruediv__(self, other: Any) -> Tensor:
         return self.div_(other)
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -643,7 +652,7 @@ class Tensor(BaseTensor):
         return shape.reshape(self, *sizes)
 
     def view(self, *sizes: Any) -> Tensor:
-        """The same as reshape: in minidl memory order is not the user's concern, so a view is a copy where it must be."""
+        """The same as reshape: memory order is not the user's concern, so a view is a copy where it must be."""
         return shape.reshape(self, *sizes)
 
     def view_as(self, other: Tensor) -> Tensor:
@@ -741,7 +750,9 @@ class Tensor(BaseTensor):
         for value in target:
             if isinstance(value, Tensor):
                 device, dtype = value.device, value.dtype
-            elif isinstance(value, Device) or (isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")):
+            elif isinstance(value, Device) or (
+                isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")
+            ):
                 device = value
             else:
                 dtype = value
@@ -791,7 +802,9 @@ class Tensor(BaseTensor):
 
 def _operand(value: Any) -> bool:
     """Whether a value may stand beside a tensor in an operator."""
-    return isinstance(value, (BaseTensor, int, float, np.ndarray, np.generic)) or hasattr(value, "__cuda_array_interface__")
+    return isinstance(value, (BaseTensor, int, float, np.ndarray, np.generic)) or hasattr(
+        value, "__cuda_array_interface__"
+    )
 
 
 def _host(generator: Any) -> np.random.Generator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ArgumentError", "DTypeError", "DeviceError", "GraphError", "ShapeError", "dims"]
 
 
-class _Report:
+class _Report(Exception):
     """The message all errors share: ``who: expected ..., got .... What to do.``"""
 
     def __init__(self, who: str, *, expected: str, got: str, hint: str = "") -> None:

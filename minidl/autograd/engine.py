@@ -70,7 +70,7 @@ def _leads_to(targets: set[Any], roots: Sequence[Any]) -> set[Any]:
 def _run(
     roots: list[tuple[Edge, Any]], retain_graph: bool, create_graph: bool, wanted: dict[Edge, Any] | None = None
 ) -> None:
-    """Send the roots' gradients through the graph; accumulate into leaves, or only fill ``wanted`` where it is given."""
+    """Send the roots' gradients through the graph: into the leaves, or only into ``wanted`` where it is given."""
     uses = _count_uses([edge[0] for edge, _ in roots])
     useful = None if wanted is None else _leads_to({edge[0] for edge in wanted}, [edge[0] for edge, _ in roots])
     pending: dict[Any, dict[int, _Sum]] = {}
@@ -132,7 +132,9 @@ def _incoming(node: Function, slots: dict[int, _Sum], create_graph: bool) -> lis
     return incoming
 
 
-def _deliver(node: Function, results: tuple[Any, ...], incoming: list[Any], pending: dict[Any, dict[int, _Sum]]) -> None:
+def _deliver(
+    node: Function, results: tuple[Any, ...], incoming: list[Any], pending: dict[Any, dict[int, _Sum]]
+) -> None:
     """Add a node's results to what its inputs' nodes and leaves have received so far."""
     if len(results) != len(node._edges):
         raise GraphError(node.name, expected=f"{len(node._edges)} gradients from backward", got=str(len(results)))

@@ -21,7 +21,7 @@ class _Saved(NamedTuple):
 
     array: Any
     version: Version | None
-    count: int
+    writes: int
     input: int
     output: int
 
@@ -80,7 +80,9 @@ class Function:
                 arrays.append(x)
                 needs.append(False)
         if first is None:
-            raise DTypeError(cls.__name__, expected="at least one Tensor", got=", ".join(type(x).__name__ for x in inputs))
+            raise DTypeError(
+                cls.__name__, expected="at least one Tensor", got=", ".join(type(x).__name__ for x in inputs)
+            )
         if not (record and state.enabled):
             node.needs_input_grad = (False,) * len(needs)
             result = cls.forward(node, *arrays, **options)
@@ -114,7 +116,9 @@ class Function:
             version = None
             if array.base is not None or array is first.data:  # maybe a view: it then shares the input's version
                 for x, a in zip(inputs, arrays):
-                    if isinstance(x, BaseTensor) and (array is a or array.base is a or array.base is a.base is not None):
+                    if isinstance(x, BaseTensor) and (
+                        array is a or array.base is a or array.base is a.base is not None
+                    ):
                         version = x._version
                         version.shared = True
                         break
@@ -142,7 +146,8 @@ class Function:
         return _Saved(array, None, 0, -1, -1)
 
     def save_for_backward(self, *arrays: Any) -> None:
-        """Keep arrays (or numbers, or None) for ``backward``; call it once, in ``forward``. Without a recording nothing is kept.
+        """Keep arrays (or numbers, or None) for ``backward``; call it once, in ``forward``. Without a recording
+        nothing is kept.
 
         An array that is one of the inputs or outputs comes back under ``create_graph`` with its place in the graph;
         anything else comes back as a constant, so save inputs themselves, not copies of them.
@@ -165,11 +170,11 @@ class Function:
                 hint="Call the first backward with retain_graph=True, or compute the loss again.",
             )
         for item in saved:
-            if item.version is not None and item.version.value != item.count:
+            if item.version is not None and item.version.value != item.writes:
                 which = f"input {item.input}" if item.input >= 0 else f"result {item.output}"
                 raise GraphError(
                     type(self).__name__,
-                    expected=f"its saved {which} as it was in forward (version {item.count})",
+                    expected=f"its saved {which} as it was in forward (version {item.writes})",
                     got=f"version {item.version.value}: an in-place operation wrote to it",
                     hint="Write out of place, or clone() the tensor before the in-place operation.",
                 )
@@ -218,7 +223,10 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def checked(self: Function, *grads: Any) -> Any:
         if self._as_tensors:
             raise GraphError(
-                type(self).__name__, expected="a first-order gradient", got="create_graph=True", hint="It has no second order."
+                type(self).__name__,
+                expected="a first-order gradient",
+                got="create_graph=True",
+                hint="It has no second order.",
             )
         return backward(self, *grads)
 

@@ -39,9 +39,9 @@ def gradcheck(
 ) -> bool:
     """Whether backward agrees with central differences: <u, (f(x + eps v) - f(x - eps v)) / 2 eps> = <J^T u, v>.
 
-    function: takes the inputs, gives a tensor or a tuple of tensors, of any shapes. inputs: a tensor or a sequence; those
-    that require a gradient must be float64 leaves. u (one an output) and v (one an input) are random normal, drawn anew
-    for each of ``directions`` trials, so that also operations whose gradients sum to zero (softmax, batch
+    function: takes the inputs, gives a tensor or a tuple of tensors, of any shapes. inputs: a tensor or a sequence;
+    those that require a gradient must be float64 leaves. u (one an output) and v (one an input) are random normal,
+    drawn anew for each of ``directions`` trials, so that also operations whose gradients sum to zero (softmax, batch
     normalisation) are really checked. The function must be smooth at the inputs: no ties, no kinks within eps.
 
     Raises GraphError with both numbers where they differ (or returns False without ``raise_exception``), DTypeError for
@@ -62,7 +62,9 @@ def gradcheck(
         seeds = [out._make(u) for out, u in zip(outputs, cotangents)]
         carrying = [(out, s) for out, s in zip(outputs, seeds) if out.requires_grad]
         if not carrying:
-            raise GraphError("gradcheck", expected="an output that depends on the inputs", got="none that requires a gradient")
+            raise GraphError(
+                "gradcheck", expected="an output that depends on the inputs", got="none that requires a gradient"
+            )
         gradients = grad([o for o, _ in carrying], variables, [s for _, s in carrying], allow_unused=True)
         analytic = sum(float((g.data * v).sum()) for g, v in zip(gradients, directions_v) if g is not None)
         numeric = _central_difference(function, arguments, variables, directions_v, cotangents, eps)

@@ -52,7 +52,7 @@ class _Mode:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Mode):  # noqa: N801 - torch's name
+class no_grad(_Mode):
     """Nothing inside is recorded: ``with no_grad(): ...`` or ``@no_grad()``."""
 
     _target = False
@@ -62,13 +62,13 @@ class no_grad(_Mode):  # noqa: N801 - torch's name
         return mode if function is None else mode(function)  # @no_grad without brackets, as torch allows
 
 
-class enable_grad(no_grad):  # noqa: N801 - torch's name
+class enable_grad(no_grad):
     """Operations inside are recorded even where an outer ``no_grad`` is in force."""
 
     _target = True
 
 
-class set_grad_enabled(_Mode):  # noqa: N801 - torch's name
+class set_grad_enabled(_Mode):
     """Set the mode at once; as a context manager, put the previous one back at the end."""
 
     def __init__(self, mode: bool) -> None:

@@ -10,7 +10,16 @@ from minidl.backend import gpu
 from minidl.backend.device import CPU, Device
 from minidl.errors import DeviceError
 
-__all__ = ["asarray", "check_same_device", "device_of", "ignore_float_errors", "is_array", "namespace", "to_device", "to_numpy"]
+__all__ = [
+    "asarray",
+    "check_same_device",
+    "device_of",
+    "ignore_float_errors",
+    "is_array",
+    "namespace",
+    "to_device",
+    "to_numpy",
+]
 
 
 def namespace(array: Any) -> Any:

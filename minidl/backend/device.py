@@ -12,6 +12,9 @@ class Device:
 
     __slots__ = ("index", "type")
 
+    type: str
+    index: int
+
     def __init__(self, name: str | Device = "cpu", index: int | None = None) -> None:
         if isinstance(name, Device):
             self.type, self.index = name.type, name.index

@@ -24,7 +24,7 @@ _PYTHON = {bool: bool_, int: int64, float: float32}
 
 
 def as_dtype(dtype: Any) -> Any:
-    """A dtype from whatever names one: ``minidl.float32``, ``"float32"``, ``np.float32``, ``float`` (float32, as in torch)."""
+    """A dtype from whatever names one: ``minidl.float32``, ``"float32"``, ``float`` (float32, as in torch)."""
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype]
     try:

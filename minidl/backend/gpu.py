@@ -10,7 +10,9 @@ from minidl.errors import DeviceError
 
 __all__ = ["cupy", "device_count", "is_available", "require"]
 
-_INSTALL = 'Install CuPy with pip install "minidl[cuda12]" or "minidl[cuda13]" on a machine with an NVIDIA GPU, or use "cpu".'
+_INSTALL = (
+    'Install CuPy with pip install "minidl[cuda12]" or "minidl[cuda13]" on a machine with an NVIDIA GPU, or use "cpu".'
+)
 
 
 @lru_cache(maxsize=1)
@@ -47,6 +49,8 @@ def require(index: int) -> None:
     """Raise a DeviceError that says what was looked for unless GPU number ``index`` can be used."""
     _, count, problem = _find()
     if problem:
-        raise DeviceError("device", expected="an NVIDIA GPU reached through CuPy", got=f"none: {problem}", hint=_INSTALL)
+        raise DeviceError(
+            "device", expected="an NVIDIA GPU reached through CuPy", got=f"none: {problem}", hint=_INSTALL
+        )
     if index >= count:
         raise DeviceError("device", expected=f"a GPU below gpu:{count}", got=f"gpu:{index}")

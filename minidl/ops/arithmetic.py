@@ -201,8 +201,8 @@ class Extremum(Function):
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha * other.
 
-    input, other: tensors whose shapes broadcast, arrays or numbers; the result has the common shape and torch's promoted
-    dtype. Raises ShapeError where shapes do not broadcast. Source: torch.add.
+    input, other: tensors whose shapes broadcast, arrays or numbers; the result has the common shape and torch's
+    promoted dtype. Raises ShapeError where shapes do not broadcast. Source: torch.add.
     """
     if alpha != 1:
         other = other * alpha

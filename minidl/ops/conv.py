@@ -85,8 +85,8 @@ def conv2d(
 ) -> T:
     """Two-dimensional cross-correlation.
 
-    y[n, o, i, j] = bias[o] + sum over c, r, s of weight[o, c, r, s] * x[n, c, i*sh - ph + r*dh, j*sw - pw + s*dw], where x
-    is 0 outside the image and c runs over the input channels of o's group.
+    y[n, o, i, j] = bias[o] + sum over c, r, s of weight[o, c, r, s] * x[n, c, i*sh - ph + r*dh, j*sw - pw + s*dw],
+    where x is 0 outside the image and c runs over the input channels of o's group.
 
     input: (N, C, H, W) or (C, H, W); weight: (O, C/groups, kh, kw); bias: (O,) or None; stride, dilation: at least 1;
     padding: at least 0, or "valid" (none), or "same" (the result has the input's size; stride 1 only; what is uneven
@@ -112,7 +112,9 @@ def conv2d(
         raise ShapeError("conv2d", expected=f"bias of shape ({kernel[0]},)", got=str(bias.data.shape))
     dtypes = {str(t.data.dtype) for t in (x, weight, bias) if t is not None}
     if len(dtypes) > 1:
-        raise DTypeError("conv2d", expected="one dtype", got=" and ".join(sorted(dtypes)), hint="Convert with .float().")
+        raise DTypeError(
+            "conv2d", expected="one dtype", got=" and ".join(sorted(dtypes)), hint="Convert with .float()."
+        )
     strides = pair("conv2d", "stride", stride, 1)
     dilations = pair("conv2d", "dilation", dilation, 1)
     extents = dilations[0] * (kernel[2] - 1) + 1, dilations[1] * (kernel[3] - 1) + 1
@@ -131,7 +133,7 @@ def conv2d(
 def _named_padding(
     x: Any, padding: str, stride: tuple[int, int], extents: tuple[int, int]
 ) -> tuple[Any, tuple[int, int]]:
-    """"valid" and "same" as numbers; an uneven "same" pads the right and bottom by one more, before the convolution."""
+    """Padding by name, in numbers; an uneven "same" pads the right and bottom by one more, before the convolution."""
     if padding == "valid":
         return x, (0, 0)
     if padding != "same":

@@ -113,11 +113,11 @@ def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index
     shape = input.data.shape
     expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if target.data.dtype.kind not in "iu":
-        raise DTypeError(who, expected="class indices as integers", got=str(target.data.dtype), hint="Use target.long().")
-    if target.data.shape != expected:
-        raise ShapeError(
-            who, expected=f"target of shape {expected} for input {shape}", got=str(target.data.shape)
+        raise DTypeError(
+            who, expected="class indices as integers", got=str(target.data.dtype), hint="Use target.long()."
         )
+    if target.data.shape != expected:
+        raise ShapeError(who, expected=f"target of shape {expected} for input {shape}", got=str(target.data.shape))
     array = target.data
     if array.size and (array.min() < 0 or array.max() >= classes):
         wrong = array[((array < 0) | (array >= classes)) & (array != ignore_index)]
@@ -147,12 +147,12 @@ def cross_entropy(
 ) -> T:
     """-log softmax(input)[target], averaged.
 
-    input: unnormalised scores (C,), (N, C) or (N, C, d1, ...). target: class indices () or (N,) or (N, d1, ...) in [0, C),
-    or class probabilities of the input's shape (floating-point). weight: (C,), how much each class counts. ignore_index:
-    a target that counts neither in the loss nor in the mean (class indices only). reduction: "mean" (over the weights of
-    the targets that count; with probabilities over N * d1 * ...), "sum" or "none" (the target's shape). label_smoothing in
-    [0, 1]: how much of the target is spread over all classes. Raises ShapeError, ArgumentError (a target out of range),
-    DTypeError. Source: torch.nn.functional.cross_entropy.
+    input: unnormalised scores (C,), (N, C) or (N, C, d1, ...). target: class indices () or (N,) or (N, d1, ...) in
+    [0, C), or class probabilities of the input's shape (floating-point). weight: (C,), how much each class counts.
+    ignore_index: a target that counts neither in the loss nor in the mean (class indices only). reduction: "mean"
+    (over the weights of the targets that count; with probabilities over N * d1 * ...), "sum" or "none" (the target's
+    shape). label_smoothing in [0, 1]: how much of the target is spread over all classes. Raises ShapeError,
+    ArgumentError (a target out of range), DTypeError. Source: torch.nn.functional.cross_entropy.
     """
     require_float("cross_entropy", input)
     require_tensor("cross_entropy", target)
@@ -196,9 +196,7 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, la
     return losses.sum() if reduction == "sum" else losses.sum() / max(losses.data.size, 1)
 
 
-def nll_loss(
-    input: T, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
-) -> T:
+def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> T:
     """-input[target], averaged, for log-probabilities.
 
     input: (C,), (N, C) or (N, C, d1, ...); target: (), (N,) or (N, d1, ...) class indices; other arguments as for

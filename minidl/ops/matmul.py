@@ -111,8 +111,8 @@ def matmul(input: Any, other: Any) -> Any:
 def linear(input: T, weight: Any, bias: Any = None) -> T:
     """y = x W^T + b.
 
-    input: (..., K); weight: (O, K); bias: (O,) or None; result (..., O). Raises ShapeError where K or O differ, DTypeError
-    for mixed dtypes. Source: torch.nn.functional.linear.
+    input: (..., K); weight: (O, K); bias: (O,) or None; result (..., O). Raises ShapeError where K or O differ,
+    DTypeError for mixed dtypes. Source: torch.nn.functional.linear.
     """
     require_float("linear", input, weight, *(() if bias is None else (bias,)))
     shape = input.data.shape
@@ -121,7 +121,7 @@ def linear(input: T, weight: Any, bias: Any = None) -> T:
     if not shape or shape[-1] != weight.data.shape[1]:
         raise ShapeError(
             "linear",
-            expected=f"input with {weight.data.shape[1]} features in its last axis (weight: {dims('O K', weight.data.shape)})",
+            expected=f"input with {weight.data.shape[1]} features last (weight: {dims('O K', weight.data.shape)})",
             got=f"input {shape}",
             hint="Is a flatten missing before this layer, or did the previous layer change its size?",
         )

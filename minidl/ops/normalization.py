@@ -21,7 +21,8 @@ def _column(values: Any, ndim: int) -> Any:
 
 
 class BatchNorm(Function):
-    """y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with the batch's own mean and variance (Ioffe & Szegedy).
+    """y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with the batch's own mean and variance (Ioffe &
+    Szegedy).
 
     The running statistics, where given, move towards the batch's by ``momentum``, with the unbiased variance.
     """

@@ -18,7 +18,7 @@ __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
 
 
 class MaxPool2d(Function):
-    """The largest element of each window, and its position i * kw + j in the window (the first one where several tie)."""
+    """The largest element of each window, and its position i * kw + j in the window (the first of several equals)."""
 
     def forward(self, x: Any, output_size: tuple[int, int], **geometry: Any) -> Any:
         self.geometry, self.shape = geometry, x.shape
@@ -112,16 +112,21 @@ def _geometry(
     dilations = pair(who, "dilation", dilation, 1)
     if 2 * pads[0] > kernel[0] or 2 * pads[1] > kernel[1]:
         raise ArgumentError(
-            who, expected=f"padding of at most half the kernel_size {kernel}", got=str(pads), hint="Pad explicitly first."
+            who,
+            expected=f"padding of at most half the kernel_size {kernel}",
+            got=str(pads),
+            hint="Pad explicitly first.",
         )
     shape = x.data.shape
     if 0 in shape[1:]:
         raise ShapeError(who, expected="channels and an image that are not empty", got=str(shape))
     check_fits(who, shape, tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel)), pads)  # type: ignore[arg-type]
-    sizes = tuple(
-        pool_output_size(*values, ceil_mode) for values in zip(shape[2:], kernel, strides, pads, dilations)
+    sizes = tuple(pool_output_size(*values, ceil_mode) for values in zip(shape[2:], kernel, strides, pads, dilations))
+    return (
+        x,
+        single,
+        {"kernel_size": kernel, "stride": strides, "padding": pads, "output_size": sizes, "dilation": dilations},
     )
-    return x, single, {"kernel_size": kernel, "stride": strides, "padding": pads, "output_size": sizes, "dilation": dilations}
 
 
 def max_pool2d(
@@ -173,14 +178,17 @@ def avg_pool2d(
 ) -> T:
     """The mean of each window.
 
-    input: (N, C, H, W) or (C, H, W); kernel_size, stride (default: kernel_size): at least 1; padding: zeros, at most half
-    the kernel; count_include_pad: whether they count in the divisor; divisor_override: divide by this number instead.
-    Result (N, C, oh, ow). Raises ShapeError, ArgumentError, DTypeError. Source: torch.nn.functional.avg_pool2d.
+    input: (N, C, H, W) or (C, H, W); kernel_size, stride (default: kernel_size): at least 1; padding: zeros, at most
+    half the kernel; count_include_pad: whether they count in the divisor; divisor_override: divide by this number
+    instead. Result (N, C, oh, ow). Raises ShapeError, ArgumentError, DTypeError. Source:
+    torch.nn.functional.avg_pool2d.
     """
     x, single, geometry = _geometry("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
     del geometry["dilation"]
     if divisor_override is not None and (not hasattr(divisor_override, "__index__") or divisor_override == 0):
-        raise ArgumentError("avg_pool2d", expected="divisor_override as an integer other than 0", got=repr(divisor_override))
+        raise ArgumentError(
+            "avg_pool2d", expected="divisor_override as an integer other than 0", got=repr(divisor_override)
+        )
     y: Any = AvgPool2d.apply(
         x, count_include_pad=bool(count_include_pad), divisor_override=divisor_override, **geometry
     )

@@ -1,4 +1,4 @@
-"""Type promotion by torch's rules: category first (bool < integer < float), then tensors with axes before those without."""
+"""Type promotion by torch's rules: category first (bool < integer < float), then tensors with axes before others."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def require_float(who: str, *values: Any) -> None:
 
 
 def promote_types(a: Any, b: Any) -> Any:
-    """The smallest dtype that holds both, except that an integer beside a float takes the float's dtype, as in torch."""
+    """The smallest dtype that holds both; an integer beside a float takes the float's dtype, as in torch."""
     if a == b:
         return a
     category_a, category_b = _CATEGORY[a.kind], _CATEGORY[b.kind]

@@ -13,7 +13,21 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.elementwise import sqrt
 from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "max", "mean", "min", "normalize_axes", "std", "sum", "var"]
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "normalize_axes",
+    "std",
+    "sum",
+    "var",
+]
 
 Axes = int | tuple[int, ...] | list[int] | None
 
@@ -26,7 +40,7 @@ class ValuesIndices(NamedTuple):
 
 
 def normalize_axes(who: str, dim: Axes, ndim: int) -> tuple[int, ...]:
-    """The axes as a sorted tuple of numbers in [0, ndim); None (or no axis) means all. ArgumentError outside the range."""
+    """The axes as a sorted tuple of numbers in [0, ndim); None (or no axis) means all. Raises ArgumentError."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
     axes = []
@@ -66,9 +80,7 @@ class Expand(Function):
 
     def backward(self, grad: Any) -> Any:
         added = grad.ndim - len(self.original)
-        axes = tuple(
-            i for i in range(grad.ndim) if i < added or (self.original[i - added] == 1 and grad.shape[i] != 1)
-        )
+        axes = tuple(i for i in range(grad.ndim) if i < added or (self.original[i - added] == 1 and grad.shape[i] != 1))
         return (grad.sum(axes) if axes else grad).reshape(self.original)
 
 
@@ -143,7 +155,9 @@ class Var(Function):
         self.scale = 1.0 / (self.count - correction) if self.count > correction else math.nan
         self.save_for_backward(x)
         if not self.count:
-            return namespace(x).full(self.kept if keepdim else [n for i, n in enumerate(x.shape) if i not in axes], math.nan, x.dtype)
+            return namespace(x).full(
+                self.kept if keepdim else [n for i, n in enumerate(x.shape) if i not in axes], math.nan, x.dtype
+            )
         centred = x - x.mean(axes, keepdims=True)
         return (centred * centred).sum(axes, keepdims=keepdim) * self.scale
 

@@ -122,7 +122,8 @@ def _sizes(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
 def reshape(input: T, *shape: Any) -> T:
     """The same elements in logical order with another shape; one length may be -1 and is worked out.
 
-    A view where memory allows, else a copy. Raises ShapeError where the number of elements differs. Source: torch.reshape.
+    A view where memory allows, else a copy. Raises ShapeError where the number of elements differs. Source:
+    torch.reshape.
     """
     require_tensor("reshape", input)
     sizes = _sizes("reshape", shape)
@@ -217,7 +218,7 @@ def unsqueeze(input: T, dim: int) -> T:
 
 
 def expand(input: T, *sizes: Any) -> T:
-    """Axes of length 1 repeated to sizes without copying; -1 keeps a length; new axes come first. Source: torch.expand."""
+    """Axes of length 1 repeated without copying; -1 keeps a length; new axes come first. Source: torch.expand."""
     require_tensor("expand", input)
     wanted = _sizes("expand", sizes)
     shape = input.data.shape
@@ -315,8 +316,9 @@ def flip(input: T, dims: int | Sequence[int]) -> T:
 def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> T:
     """A border of a constant value.
 
-    pad: (left, right) of the last axis, then (top, bottom) of the one before, and so on; a negative width cuts. mode: only
-    "constant". value: of the border (default 0). Raises ArgumentError, ShapeError. Source: torch.nn.functional.pad.
+    pad: (left, right) of the last axis, then (top, bottom) of the one before, and so on; a negative width cuts. mode:
+    only "constant". value: of the border (default 0). Raises ArgumentError, ShapeError. Source:
+    torch.nn.functional.pad.
     """
     require_tensor("pad", input)
     shape = input.data.shape

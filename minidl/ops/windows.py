@@ -37,7 +37,7 @@ def check_fits(who: str, shape: tuple[int, ...], extents: tuple[int, int], paddi
     if extents[0] > padded[0] or extents[1] > padded[1]:
         raise ShapeError(
             who,
-            expected=f"a window of at most the padded image, {padded[0]} x {padded[1]} (input: {dims('N C H W', shape)})",
+            expected=f"a window within the padded image, {padded[0]} x {padded[1]} (input: {dims('N C H W', shape)})",
             got=f"{extents[0]} x {extents[1]}",
             hint="Use a smaller kernel, less dilation or more padding.",
         )
