@@ -75,7 +75,9 @@ def main() -> None:
     # Step 2: filters as rows. Step 3: one product. Step 4: put the axes back in order.
     columns = im2col(x, 3, 3)  # (27, 2*6*7)
     rows = weight.reshape(5, 27)  # (O, C, kh, kw) -> (O, C*kh*kw)
-    by_product = (rows @ columns).reshape(5, 2, 6, 7).transpose(1, 0, 2, 3)  # (O, N*oh*ow) -> (O, N, oh, ow) -> (N, O, ...)
+    by_product = (
+        (rows @ columns).reshape(5, 2, 6, 7).transpose(1, 0, 2, 3)
+    )  # (O, N*oh*ow) -> (O, N, oh, ow) -> (N, O, ...)
     check("product against definition", by_product, by_definition)
 
     # Backward is two more products: with dY as rows (O, N*oh*ow), dW = dY @ columns^T and dColumns = W^T @ dY.
