@@ -35,9 +35,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     result = yield
     if result.skipped and not hasattr(result, "wasxfail") and item.get_closest_marker("gpu") is None:
         item.config.stash[FORBIDDEN_SKIPS].append(item.nodeid)

@@ -57,8 +57,7 @@ class ZeroSum(Function):
     """Softmax with a wrong gradient that vanishes under a constant output gradient."""
 
     def forward(self, x: Any) -> Any:
-        e = (x - x.max()).__class__.__array__(x - x.max())
-        e = np.exp(e)
+        e = np.exp(x - x.max())
         y = e / e.sum()
         self.save_for_backward(y)
         return y

@@ -1,4 +1,4 @@
-"""Hooks see a tensor's whole gradient once, may replace it, and can be removed; retain_grad keeps one inside the graph."""
+"""Hooks see a tensor's whole gradient, may replace it, and can be removed; retain_grad keeps one inside the graph."""
 
 from __future__ import annotations
 

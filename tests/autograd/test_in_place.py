@@ -51,7 +51,7 @@ def test_a_write_to_a_leaf_that_requires_a_gradient_is_refused(write: str) -> No
     with pytest.raises(RuntimeError, match="leaf"):
         WRITES[write](leaf(torch))
     x = leaf(minidl)
-    with pytest.raises(GraphError, match="(?s)leaf.*no_grad|leaf"):
+    with pytest.raises(GraphError, match="leaf"):
         WRITES[write](x)
     np.testing.assert_array_equal(x.detach().numpy(), VALUES)
 

@@ -24,7 +24,9 @@ ARRAY = np.array([[1.5, 2.0], [0.5, 3.0]])
 
 
 @pytest.mark.parametrize("symbol", OPERATORS)
-@pytest.mark.parametrize("left", [ARRAY, ARRAY[0], np.float64(2.0), np.float32(2.0), np.int64(2), np.array(2.0)], ids=repr)
+@pytest.mark.parametrize(
+    "left", [ARRAY, ARRAY[0], np.float64(2.0), np.float32(2.0), np.int64(2), np.array(2.0)], ids=repr
+)
 def test_numpy_on_the_left(symbol: str, left: Any) -> None:
     """One tensor comes out, with a graph: not an object array of tensors, and not an array without a graph."""
     x = minidl.tensor([[2.0, 0.5], [1.0, 3.0]], dtype=minidl.float64, requires_grad=True)

@@ -81,7 +81,20 @@ def test_result_type_of_the_grid_is_torchs() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, 3, 2.5, [1, 2], [1.0, 2], [True, False], [[1], [2]], 2**40, np.float32(1), np.arange(3), np.ones(2, np.uint8)]
+    "value",
+    [
+        True,
+        3,
+        2.5,
+        [1, 2],
+        [1.0, 2],
+        [True, False],
+        [[1], [2]],
+        2**40,
+        np.float32(1),
+        np.arange(3),
+        np.ones(2, np.uint8),
+    ],
 )
 def test_dtype_of_tensor(value: Any) -> None:
     assert name_of(minidl.tensor(value)) == name_of(torch.tensor(value))

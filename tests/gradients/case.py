@@ -1,7 +1,7 @@
 """What a row of the table is: an operation, its cases, its bad calls, and where its inputs come from.
 
-A case is written once and run twice: ``call(library, *tensors)`` gets ``minidl`` or ``torch`` as its library, which proves
-the names and the numbers together. Where torch has no such function, ``twin`` is the reference in torch's own words.
+A case is written once and run twice: ``call(library, *tensors)`` gets ``minidl`` or ``torch`` as its library, which
+proves the names and the numbers together. Where torch has no such function, ``twin`` says it in torch's words.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Operation
 
+from gradients.case import Bad, Case, Operation
 from minidl.errors import DTypeError
 
 KINK = "no derivative at 0: torch takes 0 (ReLU) or the slope (leaky ReLU)"
@@ -34,8 +34,19 @@ def pointwise(name: str, *arguments: Any, label: str = "", kink: bool = False, *
         cases.append(Case(f"{prefix}at 0", lambda d: (AT_ZERO.copy(),), call, gradcheck=KINK))
     return [
         *cases,
-        Case(f"{prefix}far out", lambda d: (np.array([-1000.0, -30.0, 30.0, 1000.0]),), call, gradcheck=name == "relu" or "flat"),
-        Case(f"{prefix}NaN and infinity", lambda d: (np.array([np.nan, -np.inf, np.inf, 1.0]),), call, gradcheck="NaN", second_order="NaN"),
+        Case(
+            f"{prefix}far out",
+            lambda d: (np.array([-1000.0, -30.0, 30.0, 1000.0]),),
+            call,
+            gradcheck=name == "relu" or "flat",
+        ),
+        Case(
+            f"{prefix}NaN and infinity",
+            lambda d: (np.array([np.nan, -np.inf, np.inf, 1.0]),),
+            call,
+            gradcheck="NaN",
+            second_order="NaN",
+        ),
     ]
 
 
@@ -65,7 +76,10 @@ def softmaxes(name: str) -> list[Case]:
         return lambda m, x: getattr(m.nn.functional, name)(x, dim)
 
     return [
-        *[Case(f"{name}: dim {dim} of 4", lambda d: (d.normal(2, 3, 4, 5),), along(dim)) for dim in (0, 1, 2, 3, -1, -3)],
+        *[
+            Case(f"{name}: dim {dim} of 4", lambda d: (d.normal(2, 3, 4, 5),), along(dim))
+            for dim in (0, 1, 2, 3, -1, -3)
+        ],
         *[Case(f"{name}: dim {dim} of 2", lambda d: (d.normal(4, 6),), along(dim)) for dim in (0, 1)],
         Case(f"{name}: one axis", lambda d: (d.normal(6),), along(0)),
         Case(f"{name}: three axes", lambda d: (d.normal(2, 3, 4),), along(1)),
@@ -73,7 +87,13 @@ def softmaxes(name: str) -> list[Case]:
         Case(f"{name}: empty batch", lambda d: (d.normal(0, 4),), along(1)),
         Case(f"{name}: large logits", lambda d: (d.normal(3, 4) * 400,), along(1), gradcheck="saturated", float32=1e-3),
         Case(f"{name}: large equal offset", lambda d: (d.normal(3, 4) + 1e4,), along(1), float32=5e-3),
-        Case(f"{name}: minus infinity", lambda d: (np.array([[0.5, -np.inf, 1.0]]),), along(1), gradcheck="infinite", second_order="infinite"),
+        Case(
+            f"{name}: minus infinity",
+            lambda d: (np.array([[0.5, -np.inf, 1.0]]),),
+            along(1),
+            gradcheck="infinite",
+            second_order="infinite",
+        ),
         Case(f"{name}: method", lambda d: (d.normal(4, 6),), lambda m, x: getattr(x, name)(1)),
         Case(f"{name}: of the library", lambda d: (d.normal(4, 6),), lambda m, x: getattr(m, name)(x, dim=-2)),
     ]
@@ -84,7 +104,12 @@ def bad_softmax(name: str) -> list[Bad]:
     return [
         Bad("axis 2 of 2", lambda m: getattr(m.nn.functional, name)(m.zeros(2, 3), 2), rf"^{name}: .*2"),
         Bad("axis -3 of 2", lambda m: getattr(m.nn.functional, name)(m.zeros(2, 3), -3), rf"^{name}: .*-3"),
-        Bad("integers", lambda m: getattr(m.nn.functional, name)(m.zeros(2, 3, dtype=m.int64), 1), rf"^{name}: .*int64", DTypeError),
+        Bad(
+            "integers",
+            lambda m: getattr(m.nn.functional, name)(m.zeros(2, 3, dtype=m.int64), 1),
+            rf"^{name}: .*int64",
+            DTypeError,
+        ),
         Bad("a string", lambda m: getattr(m.nn.functional, name)(m.zeros(2, 3), "x"), rf"^{name}: .*('x'|str)"),
         Bad("a list", lambda m: getattr(m.nn.functional, name)([1.0], 0), rf"^{name}: .*list", DTypeError),
     ]
@@ -106,8 +131,8 @@ OPERATIONS = [
             Bad("slope a string", lambda m: m.nn.functional.leaky_relu(m.zeros(2), "x"), r"^leaky_relu: .*('x'|str)"),
         ],
     ),
-    Operation("functional.tanh", pointwise("tanh"), bad_pointwise("tanh")),
-    Operation("functional.sigmoid", pointwise("sigmoid"), bad_pointwise("sigmoid")),
+    Operation("functional.tanh", pointwise("tanh", label="functional"), bad_pointwise("tanh")),
+    Operation("functional.sigmoid", pointwise("sigmoid", label="functional"), bad_pointwise("sigmoid")),
     Operation("softmax", softmaxes("softmax"), bad_softmax("softmax")),
     Operation("log_softmax", softmaxes("log_softmax"), bad_softmax("log_softmax")),
 ]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Draw, Operation
 
+from gradients.case import Bad, Case, Draw, Operation
 from minidl.errors import ShapeError
 
 Inputs = Callable[[Draw], tuple[np.ndarray, ...]]
@@ -84,9 +84,7 @@ def unary(name: str, draw: str = "normal", shape: tuple[int, ...] = (2, 3, 4), *
         Case(f"{name}: {len(shape)} axes", lambda d: (getattr(d, draw)(*shape),), method, **options),
         Case(f"{name}: 0-d", lambda d: (getattr(d, draw)(),), method, **options),
         Case(f"{name}: empty", lambda d: (getattr(d, draw)(0, 3),), method, **options),
-        Case(
-            f"{name}: images", lambda d: (getattr(d, draw)(2, 3, 4, 5),), lambda m, x: getattr(m, name)(x), **options
-        ),
+        Case(f"{name}: images", lambda d: (getattr(d, draw)(2, 3, 4, 5),), lambda m, x: getattr(m, name)(x), **options),
     ]
 
 
@@ -170,7 +168,13 @@ OPERATIONS = [
         "exp",
         [
             *unary("exp"),
-            Case("exp: large", lambda d: (np.array([-800.0, 0.0, 700.0]),), lambda _, x: x.exp(), gradcheck="overflow", float32=np.inf),
+            Case(
+                "exp: large",
+                lambda d: (np.array([-800.0, 0.0, 700.0]),),
+                lambda _, x: x.exp(),
+                gradcheck="overflow",
+                float32=np.inf,
+            ),
         ],
         unary_bad("exp"),
     ),
@@ -191,7 +195,12 @@ OPERATIONS = [
             Case("clamp: min", lambda d: (d.distinct(4, 5),), lambda _, x: x.clamp(min=0.0)),
             Case("clamp: max", lambda d: (d.distinct(4, 5),), lambda _, x: x.clamp(max=0.0)),
             Case("clamp: function", lambda d: (d.distinct(2, 3, 4, 5),), lambda m, x: m.clamp(x, 0.01, 2.01)),
-            Case("clamp: at the edges", lambda d: (np.array([-1.0, 0.0, 0.5, 1.0, 2.0]),), lambda _, x: x.clamp(0, 1), gradcheck=EDGE),
+            Case(
+                "clamp: at the edges",
+                lambda d: (np.array([-1.0, 0.0, 0.5, 1.0, 2.0]),),
+                lambda _, x: x.clamp(0, 1),
+                gradcheck=EDGE,
+            ),
             Case("clamp: min above max", lambda d: (d.distinct(4, 5),), lambda _, x: x.clamp(1.0, -1.0)),
             Case("clamp: empty", lambda d: (d.normal(0, 2),), lambda _, x: x.clamp(-1, 1)),
         ],
@@ -207,11 +216,26 @@ OPERATIONS = [
             name,
             [
                 *[
-                    Case(f"{name}: {shape}", pair("distinct", left, right), lambda m, x, y, n=name: getattr(m, n)(x, y), gradcheck=(left and right and shape not in ("same shape", "empty")) or "two draws of distinct numbers may tie")
+                    Case(
+                        f"{name}: {shape}",
+                        pair("distinct", left, right),
+                        lambda m, x, y, n=name: getattr(m, n)(x, y),
+                        gradcheck=(left and right and shape not in ("same shape", "empty"))
+                        or "two draws of distinct numbers may tie",
+                    )
                     for shape, left, right in SHAPES
                 ],
-                Case(f"{name}: method", lambda d: (d.normal(2, 3), d.normal(2, 3)), lambda _, x, y, n=name: getattr(x, n)(y)),
-                Case(f"{name}: ties", lambda d: (d.ties(4, 5), d.ties(4, 5)), lambda m, x, y, n=name: getattr(m, n)(x, y), gradcheck=TIE),
+                Case(
+                    f"{name}: method",
+                    lambda d: (d.normal(2, 3), d.normal(2, 3)),
+                    lambda _, x, y, n=name: getattr(x, n)(y),
+                ),
+                Case(
+                    f"{name}: ties",
+                    lambda d: (d.ties(4, 5), d.ties(4, 5)),
+                    lambda m, x, y, n=name: getattr(m, n)(x, y),
+                    gradcheck=TIE,
+                ),
                 Case(
                     f"{name}: NaN",
                     lambda d: (np.array([np.nan, 1.0, 2.0]), np.array([1.0, np.nan, 3.0])),
@@ -229,18 +253,43 @@ OPERATIONS = [
     Operation(
         "where",
         [
-            Case("where: same shape", lambda d: (d.booleans(2, 3), d.normal(2, 3), d.normal(2, 3)), lambda m, c, x, y: m.where(c, x, y)),
-            Case("where: broadcasting", lambda d: (d.booleans(3, 1), d.normal(2, 1, 4), d.normal(4)), lambda m, c, x, y: m.where(c, x, y)),
+            Case(
+                "where: same shape",
+                lambda d: (d.booleans(2, 3), d.normal(2, 3), d.normal(2, 3)),
+                lambda m, c, x, y: m.where(c, x, y),
+            ),
+            Case(
+                "where: broadcasting",
+                lambda d: (d.booleans(3, 1), d.normal(2, 1, 4), d.normal(4)),
+                lambda m, c, x, y: m.where(c, x, y),
+            ),
             Case("where: number", lambda d: (d.booleans(2, 3), d.normal(2, 3)), lambda m, c, x: m.where(c, x, 0.5)),
-            Case("where: number first", lambda d: (d.booleans(2, 3), d.normal(2, 3)), lambda m, c, x: m.where(c, 0.5, x)),
-            Case("where: 0-d", lambda d: (d.booleans(2, 3), d.normal(), d.normal(2, 3)), lambda m, c, x, y: m.where(c, x, y)),
-            Case("where: empty", lambda d: (d.booleans(0, 3), d.normal(3), d.normal(0, 1)), lambda m, c, x, y: m.where(c, x, y)),
-            Case("where: a comparison", lambda d: (d.nonzero(2, 3), d.normal(2, 3)), lambda m, x, y: m.where(x > 0, x, y)),
+            Case(
+                "where: number first", lambda d: (d.booleans(2, 3), d.normal(2, 3)), lambda m, c, x: m.where(c, 0.5, x)
+            ),
+            Case(
+                "where: 0-d",
+                lambda d: (d.booleans(2, 3), d.normal(), d.normal(2, 3)),
+                lambda m, c, x, y: m.where(c, x, y),
+            ),
+            Case(
+                "where: empty",
+                lambda d: (d.booleans(0, 3), d.normal(3), d.normal(0, 1)),
+                lambda m, c, x, y: m.where(c, x, y),
+            ),
+            Case(
+                "where: a comparison", lambda d: (d.nonzero(2, 3), d.normal(2, 3)), lambda m, x, y: m.where(x > 0, x, y)
+            ),
         ],
         [
             Bad("float condition", lambda m: m.where(m.zeros(2), m.zeros(2), m.zeros(2)), r"^where: .*bool.*float32"),
             Bad("shapes", lambda m: m.where(m.zeros(2) > 0, m.zeros(3), m.zeros(2)), r"^where: .*3", ShapeError),
-            Bad("condition's shape", lambda m: m.where(m.zeros(4) > 0, m.zeros(3), m.zeros(3)), r"^where: .*4", ShapeError),
+            Bad(
+                "condition's shape",
+                lambda m: m.where(m.zeros(4) > 0, m.zeros(3), m.zeros(3)),
+                r"^where: .*4",
+                ShapeError,
+            ),
             Bad("a string", lambda m: m.where(m.zeros(2) > 0, m.zeros(2), "0"), r"^where: .*str"),
         ],
     ),
@@ -251,7 +300,10 @@ OPERATIONS = [
     ),
     Operation(
         "sigmoid",
-        [*unary("sigmoid"), Case("sigmoid: large", lambda d: (np.array([-900.0, 0.0, 900.0]),), lambda _, x: x.sigmoid())],
+        [
+            *unary("sigmoid"),
+            Case("sigmoid: large", lambda d: (np.array([-900.0, 0.0, 900.0]),), lambda _, x: x.sigmoid()),
+        ],
         unary_bad("sigmoid"),
     ),
 ]

@@ -1,11 +1,10 @@
-"""conv2d over the parameters that matter: stride, padding, dilation, groups, uneven sizes, empty and missing batches."""
+"""conv2d over what matters: stride, padding, dilation, groups, uneven sizes, empty and missing batches."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gradients.case import Bad, Case, Operation
-
 from minidl.errors import DTypeError, ShapeError
 
 
@@ -21,7 +20,14 @@ def conv(name: str, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = Tr
     return Case(f"conv2d: {name}", inputs, call)
 
 
-def refused(name: str, says: str, x: tuple[int, ...] = (2, 3, 8, 8), weight: tuple[int, ...] = (4, 3, 3, 3), error: Any = None, **options: Any) -> Bad:
+def refused(
+    name: str,
+    says: str,
+    x: tuple[int, ...] = (2, 3, 8, 8),
+    weight: tuple[int, ...] = (4, 3, 3, 3),
+    error: Any = None,
+    **options: Any,
+) -> Bad:
     """A bad call of shapes and options."""
 
     def call(m: Any) -> Any:
@@ -107,9 +113,24 @@ BAD = [
     refused("two axes", r"^conv2d: .*", (8, 8), (4, 3, 3, 3), ShapeError),
     refused("five axes", r"^conv2d: .*", (1, 2, 3, 8, 8), (4, 3, 3, 3), ShapeError),
     refused("weight's axes", r"^conv2d: .*weight", (2, 3, 8, 8), (4, 3, 3), ShapeError),
-    Bad("bias's length", lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8), m.zeros(4, 3, 3, 3), m.zeros(3)), r"^conv2d: .*bias", ShapeError),
-    Bad("two dtypes", lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8), m.zeros(4, 3, 3, 3, dtype=m.float64)), r"^conv2d: .*float", DTypeError),
-    Bad("integer input", lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8, dtype=m.int64), m.zeros(4, 3, 3, 3)), r"^conv2d: .*int64", DTypeError),
+    Bad(
+        "bias's length",
+        lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8), m.zeros(4, 3, 3, 3), m.zeros(3)),
+        r"^conv2d: .*bias",
+        ShapeError,
+    ),
+    Bad(
+        "two dtypes",
+        lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8), m.zeros(4, 3, 3, 3, dtype=m.float64)),
+        r"^conv2d: .*float",
+        DTypeError,
+    ),
+    Bad(
+        "integer input",
+        lambda m: m.nn.functional.conv2d(m.zeros(2, 3, 8, 8, dtype=m.int64), m.zeros(4, 3, 3, 3)),
+        r"^conv2d: .*int64",
+        DTypeError,
+    ),
     Bad("a list", lambda m: m.nn.functional.conv2d([[1.0]], m.zeros(4, 3, 3, 3)), r"^conv2d: .*list", DTypeError),
 ]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Draw, Operation
 
+from gradients.case import Bad, Case, Draw, Operation
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -18,7 +18,9 @@ def targets(d: Draw, classes: int, shape: tuple[int, ...], ignored: int | None) 
     return target if ignored is None else np.where(d.rng.random(shape) < 0.35, ignored, target)
 
 
-def indices(function: str, name: str, shape: tuple[int, ...], weighted: bool = False, ignored: int | None = None, **options: Any) -> Case:
+def indices(
+    function: str, name: str, shape: tuple[int, ...], weighted: bool = False, ignored: int | None = None, **options: Any
+) -> Case:
     """Logits (N, C, ...), or (C,), against class indices (N, ...), or ()."""
     classes, places = (shape[0], ()) if len(shape) == 1 else (shape[1], (shape[0], *shape[2:]))
 
@@ -52,11 +54,17 @@ def both_losses(function: str) -> list[Case]:
         *[indices(function, f"(N, C), {r}", (5, 4), reduction=r) for r in REDUCTIONS],
         *[indices(function, f"weights, {r}", (5, 4), weighted=True, reduction=r) for r in REDUCTIONS],
         *[indices(function, f"ignored, {r}", (9, 4), ignored=-100, reduction=r) for r in REDUCTIONS],
-        *[indices(function, f"ignored class 1, {r}", (9, 4), ignored=1, ignore_index=1, reduction=r) for r in REDUCTIONS],
+        *[
+            indices(function, f"ignored class 1, {r}", (9, 4), ignored=1, ignore_index=1, reduction=r)
+            for r in REDUCTIONS
+        ],
         *[indices(function, f"images, {r}", (2, 3, 4, 5), reduction=r) for r in REDUCTIONS],
         *[indices(function, f"(N, C, L), {r}", (2, 3, 4), reduction=r) for r in REDUCTIONS],
         *[indices(function, f"no batch, {r}", (4,), reduction=r) for r in REDUCTIONS],
-        *[indices(function, f"images, weights, ignored, {r}", (2, 3, 4, 5), True, -7, ignore_index=-7, reduction=r) for r in REDUCTIONS],
+        *[
+            indices(function, f"images, weights, ignored, {r}", (2, 3, 4, 5), True, -7, ignore_index=-7, reduction=r)
+            for r in REDUCTIONS
+        ],
         indices(function, "batch of 1", (1, 10)),
         indices(function, "one class", (3, 1), reduction="sum"),
         indices(function, "empty batch, none", (0, 4), reduction="none"),
@@ -79,13 +87,32 @@ def both_losses(function: str) -> list[Case]:
 
 SMOOTH = [
     *[indices("cross_entropy", f"smoothing 0.1, {r}", (5, 4), label_smoothing=0.1, reduction=r) for r in REDUCTIONS],
-    *[indices("cross_entropy", f"smoothing 0.3, weights, {r}", (6, 4), True, label_smoothing=0.3, reduction=r) for r in REDUCTIONS],
     *[
-        indices("cross_entropy", f"smoothing 0.2, weights, ignored, {r}", (9, 4), True, -100, label_smoothing=0.2, reduction=r)
+        indices("cross_entropy", f"smoothing 0.3, weights, {r}", (6, 4), True, label_smoothing=0.3, reduction=r)
         for r in REDUCTIONS
     ],
     *[
-        indices("cross_entropy", f"smoothing 0.2, images, weights, ignored, {r}", (2, 3, 4, 5), True, -100, label_smoothing=0.2, reduction=r)
+        indices(
+            "cross_entropy",
+            f"smoothing 0.2, weights, ignored, {r}",
+            (9, 4),
+            True,
+            -100,
+            label_smoothing=0.2,
+            reduction=r,
+        )
+        for r in REDUCTIONS
+    ],
+    *[
+        indices(
+            "cross_entropy",
+            f"smoothing 0.2, images, weights, ignored, {r}",
+            (2, 3, 4, 5),
+            True,
+            -100,
+            label_smoothing=0.2,
+            reduction=r,
+        )
         for r in REDUCTIONS
     ],
     indices("cross_entropy", "smoothing 1", (5, 4), label_smoothing=1.0),
@@ -96,7 +123,10 @@ PROBABILITIES = [
     *[probabilities(r, (5, 4), reduction=r) for r in REDUCTIONS],
     *[probabilities(f"weights, {r}", (5, 4), weighted=True, reduction=r) for r in REDUCTIONS],
     *[probabilities(f"images, {r}", (2, 3, 4, 5), reduction=r) for r in REDUCTIONS],
-    *[probabilities(f"smoothing, weights, {r}", (5, 4), weighted=True, label_smoothing=0.2, reduction=r) for r in REDUCTIONS],
+    *[
+        probabilities(f"smoothing, weights, {r}", (5, 4), weighted=True, label_smoothing=0.2, reduction=r)
+        for r in REDUCTIONS
+    ],
     probabilities("no batch", (4,)),
     probabilities("empty batch, sum", (0, 4), reduction="sum"),
 ]
@@ -126,7 +156,11 @@ LARGE = [
 
 def mse(name: str, x: tuple[int, ...], y: tuple[int, ...], **options: Any) -> Case:
     """Two tensors, both differentiated."""
-    return Case(f"mse_loss: {name}", lambda d: (d.normal(*x), d.normal(*y)), lambda m, a, b: m.nn.functional.mse_loss(a, b, **options))
+    return Case(
+        f"mse_loss: {name}",
+        lambda d: (d.normal(*x), d.normal(*y)),
+        lambda m, a, b: m.nn.functional.mse_loss(a, b, **options),
+    )
 
 
 def bad_indices(function: str) -> list[Bad]:
@@ -138,7 +172,12 @@ def bad_indices(function: str) -> list[Bad]:
     return [
         Bad("target 4 of 4 classes", call((2, 4), [1, 4]), rf"^{function}: .*4", (ArgumentError, IndexError)),
         Bad("target -1", call((2, 4), [1, -1]), rf"^{function}: .*-1", (ArgumentError, IndexError)),
-        Bad("ignored elsewhere", call((2, 4), [1, -100], ignore_index=0), rf"^{function}: .*-100", (ArgumentError, IndexError)),
+        Bad(
+            "ignored elsewhere",
+            call((2, 4), [1, -100], ignore_index=0),
+            rf"^{function}: .*-100",
+            (ArgumentError, IndexError),
+        ),
         Bad("number of targets", call((2, 4), [1, 2, 3]), rf"^{function}: .*3", ShapeError),
         Bad("unknown reduction", call((2, 4), [1, 2], reduction="average"), rf"^{function}: .*average", ArgumentError),
         Bad("images against vectors", call((2, 4, 3, 3), [1, 2]), rf"^{function}: .*", ShapeError),
@@ -149,8 +188,18 @@ def bad_indices(function: str) -> list[Bad]:
             rf"^{function}: .*weight.*",
             ShapeError,
         ),
-        Bad("integer input", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 4, dtype=m.int64), m.tensor([1, 2])), rf"^{function}: .*int64", DTypeError),
-        Bad("a list as target", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 4), [1, 2]), rf"^{function}: .*list", DTypeError),
+        Bad(
+            "integer input",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(2, 4, dtype=m.int64), m.tensor([1, 2])),
+            rf"^{function}: .*int64",
+            DTypeError,
+        ),
+        Bad(
+            "a list as target",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(2, 4), [1, 2]),
+            rf"^{function}: .*list",
+            DTypeError,
+        ),
     ]
 
 
@@ -160,15 +209,37 @@ OPERATIONS = [
         [*both_losses("cross_entropy"), *SMOOTH, *PROBABILITIES, *LARGE],
         [
             *bad_indices("cross_entropy"),
-            Bad("smoothing above 1", lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.tensor([1, 2]), label_smoothing=1.5), r"^cross_entropy: .*label_smoothing.*1\.5"),
-            Bad("shape of probabilities", lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.zeros(2, 3)), r"^cross_entropy: .*3", ShapeError),
-            Bad("float target of indices' shape", lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.zeros(2)), r"^cross_entropy: .*", (ShapeError, DTypeError)),
+            Bad(
+                "smoothing above 1",
+                lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.tensor([1, 2]), label_smoothing=1.5),
+                r"^cross_entropy: .*label_smoothing.*1\.5",
+            ),
+            Bad(
+                "shape of probabilities",
+                lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.zeros(2, 3)),
+                r"^cross_entropy: .*3",
+                ShapeError,
+            ),
+            Bad(
+                "float target of indices' shape",
+                lambda m: m.nn.functional.cross_entropy(m.zeros(2, 4), m.zeros(2)),
+                r"^cross_entropy: .*",
+                (ShapeError, DTypeError),
+            ),
         ],
     ),
     Operation(
         "nll_loss",
         both_losses("nll_loss"),
-        [*bad_indices("nll_loss"), Bad("float target", lambda m: m.nn.functional.nll_loss(m.zeros(2, 4), m.zeros(2)), r"^nll_loss: .*float32", DTypeError)],
+        [
+            *bad_indices("nll_loss"),
+            Bad(
+                "float target",
+                lambda m: m.nn.functional.nll_loss(m.zeros(2, 4), m.zeros(2)),
+                r"^nll_loss: .*float32",
+                DTypeError,
+            ),
+        ],
     ),
     Operation(
         "mse_loss",
@@ -178,13 +249,32 @@ OPERATIONS = [
             mse("0-d", (), ()),
             mse("empty, sum", (0, 3), (0, 3), reduction="sum"),
             mse("empty, mean", (0, 3), (0, 3)),
-            Case("mse_loss: constant target", lambda d: (d.normal(4, 3), d.normal(4, 3)), lambda m, x, y: m.nn.functional.mse_loss(x, y), constant=(1,)),
-            Case("mse_loss: against itself", lambda d: (d.normal(4, 3),), lambda m, x: m.nn.functional.mse_loss(x, x * 2)),
+            Case(
+                "mse_loss: constant target",
+                lambda d: (d.normal(4, 3), d.normal(4, 3)),
+                lambda m, x, y: m.nn.functional.mse_loss(x, y),
+                constant=(1,),
+            ),
+            Case(
+                "mse_loss: against itself", lambda d: (d.normal(4, 3),), lambda m, x: m.nn.functional.mse_loss(x, x * 2)
+            ),
         ],
         [
-            Bad("shapes", lambda m: m.nn.functional.mse_loss(m.zeros(2, 3), m.zeros(3, 2)), r"^mse_loss: .*", ShapeError),
-            Bad("shapes that would broadcast to a surprise", lambda m: m.nn.functional.mse_loss(m.zeros(4, 1), m.zeros(4)), r"^mse_loss: .*", ShapeError),
-            Bad("unknown reduction", lambda m: m.nn.functional.mse_loss(m.zeros(2), m.zeros(2), reduction="avg"), r"^mse_loss: .*avg", ArgumentError),
+            Bad(
+                "shapes", lambda m: m.nn.functional.mse_loss(m.zeros(2, 3), m.zeros(3, 2)), r"^mse_loss: .*", ShapeError
+            ),
+            Bad(
+                "shapes that would broadcast to a surprise",
+                lambda m: m.nn.functional.mse_loss(m.zeros(4, 1), m.zeros(4)),
+                r"^mse_loss: .*",
+                ShapeError,
+            ),
+            Bad(
+                "unknown reduction",
+                lambda m: m.nn.functional.mse_loss(m.zeros(2), m.zeros(2), reduction="avg"),
+                r"^mse_loss: .*avg",
+                ArgumentError,
+            ),
             Bad("a list", lambda m: m.nn.functional.mse_loss(m.zeros(2), [0.0, 1.0]), r"^mse_loss: .*list", DTypeError),
         ],
     ),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Operation
 
+from gradients.case import Bad, Case, Operation
 from minidl.errors import DTypeError, ShapeError
 
 SHAPES = {"(N, C)": (6, 3), "(N, C, L)": (4, 3, 5), "(N, C, H, W)": (3, 4, 5, 3)}
 BUFFERS = (1, 2)
 
 
-def normalize(name: str, shape: tuple[int, ...], affine: bool, offset: float = 0.0, tolerance: float = 5e-5, **options: Any) -> Case:
+def normalize(
+    name: str, shape: tuple[int, ...], affine: bool, offset: float = 0.0, tolerance: float = 5e-5, **options: Any
+) -> Case:
     """Input, running mean and variance, weight and bias; the updated buffers are results too."""
     channels = shape[1]
 
@@ -78,7 +80,14 @@ BATCH_NORM = [
 ]
 
 
-def bad_norm(name: str, says: str, *shapes: tuple[int, ...] | None, error: Any = None, x: tuple[int, ...] = (2, 3, 4, 4), **options: Any) -> Bad:
+def bad_norm(
+    name: str,
+    says: str,
+    *shapes: tuple[int, ...] | None,
+    error: Any = None,
+    x: tuple[int, ...] = (2, 3, 4, 4),
+    **options: Any,
+) -> Bad:
     """A bad call: shapes of running mean, running variance, weight and bias."""
 
     def call(m: Any) -> Any:
@@ -96,7 +105,9 @@ BAD_NORM = [
     bad_norm("length of the bias", "bias", (3,), (3,), (3,), (2,), error=ShapeError),
     bad_norm("one axis", "", (3,), (3,), x=(3,), error=ShapeError),
     bad_norm("evaluation without buffers", "running_mean|^batch_norm: .*running", None, None, training=False),
-    bad_norm("one value a channel", "more than (1|one) value|^batch_norm: .*value", (3,), (3,), x=(1, 3), training=True),
+    bad_norm(
+        "one value a channel", "more than (1|one) value|^batch_norm: .*value", (3,), (3,), x=(1, 3), training=True
+    ),
     bad_norm("empty batch in training", "value", (3,), (3,), x=(0, 3), training=True),
     bad_norm("eps 0 or below", "eps.*-1", (3,), (3,), training=True, eps=-1.0),
     Bad(
@@ -126,17 +137,33 @@ def masked(function: str, name: str, shape: tuple[int, ...], **options: Any) -> 
 def exact(function: str, name: str, shape: tuple[int, ...], **options: Any) -> Case:
     """Dropout where nothing is left to chance, against torch itself."""
     return Case(
-        f"{function}: {name}", lambda d: (d.normal(*shape),), lambda m, x: getattr(m.nn.functional, function)(x, **options)
+        f"{function}: {name}",
+        lambda d: (d.normal(*shape),),
+        lambda m, x: getattr(m.nn.functional, function)(x, **options),
     )
 
 
 def bad_dropout(function: str) -> list[Bad]:
     """Probabilities outside [0, 1] and no tensors."""
     return [
-        Bad("p above 1", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), 1.5), rf"^{function}: .*1\.5"),
-        Bad("p below 0", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), -0.1), rf"^{function}: .*-0\.1"),
-        Bad("p is NaN", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), float("nan")), rf"^{function}: .*nan"),
-        Bad("p is a string", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), "x"), rf"^{function}: .*(str|'x')"),
+        Bad(
+            "p above 1", lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), 1.5), rf"^{function}: .*1\.5"
+        ),
+        Bad(
+            "p below 0",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), -0.1),
+            rf"^{function}: .*-0\.1",
+        ),
+        Bad(
+            "p is NaN",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), float("nan")),
+            rf"^{function}: .*nan",
+        ),
+        Bad(
+            "p is a string",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(2, 3, 4, 4), "x"),
+            rf"^{function}: .*(str|'x')",
+        ),
         Bad("a list", lambda m: getattr(m.nn.functional, function)([1.0]), rf"^{function}: .*list", DTypeError),
     ]
 
@@ -159,7 +186,9 @@ IMAGES = {"images": (3, 4, 5, 6), "one channel": (2, 1, 3, 3), "no batch": (3, 5
 
 OPERATIONS = [
     Operation("batch_norm", BATCH_NORM, BAD_NORM),
-    Operation("dropout", dropout_cases("dropout", {**IMAGES, "features": (5, 7), "one axis": (9,)}), bad_dropout("dropout")),
+    Operation(
+        "dropout", dropout_cases("dropout", {**IMAGES, "features": (5, 7), "one axis": (9,)}), bad_dropout("dropout")
+    ),
     Operation(
         "dropout2d",
         dropout_cases("dropout2d", IMAGES),

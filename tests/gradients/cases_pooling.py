@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Operation
 
+from gradients.case import Bad, Case, Operation
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 TIES = "ties: the first of equals takes the whole gradient"
 
 
-def pool(function: str, name: str, shape: tuple[int, ...], *arguments: Any, draw: str = "distinct", gradcheck: Any = True, **options: Any) -> Case:
+def pool(
+    function: str,
+    name: str,
+    shape: tuple[int, ...],
+    *arguments: Any,
+    draw: str = "distinct",
+    gradcheck: Any = True,
+    **options: Any,
+) -> Case:
     """A case of one image batch, drawn so that maxima are clear unless ``draw`` says otherwise."""
     return Case(
         f"{function}: {name}",
@@ -22,7 +30,15 @@ def pool(function: str, name: str, shape: tuple[int, ...], *arguments: Any, draw
     )
 
 
-def refused(function: str, name: str, says: str, *arguments: Any, shape: tuple[int, ...] = (2, 3, 8, 8), error: Any = None, **options: Any) -> Bad:
+def refused(
+    function: str,
+    name: str,
+    says: str,
+    *arguments: Any,
+    shape: tuple[int, ...] = (2, 3, 8, 8),
+    error: Any = None,
+    **options: Any,
+) -> Bad:
     """A bad call of one image batch."""
 
     def call(m: Any) -> Any:
@@ -76,15 +92,27 @@ def window_refusals(function: str) -> list[Bad]:
         refused(function, "a fraction", r"kernel_size.*2\.5", 2.5),
         refused(function, "two axes", "", 2, shape=(8, 8), error=ShapeError),
         refused(function, "five axes", "", 2, shape=(1, 1, 1, 8, 8), error=ShapeError),
-        Bad("integers", lambda m: getattr(m.nn.functional, function)(m.zeros(1, 1, 4, 4, dtype=m.bool), 2), rf"^{function}: .*bool", DTypeError),
-        Bad("an array", lambda m: getattr(m.nn.functional, function)(np.zeros((1, 1, 4, 4)), 2), rf"^{function}: .*ndarray", DTypeError),
+        Bad(
+            "integers",
+            lambda m: getattr(m.nn.functional, function)(m.zeros(1, 1, 4, 4, dtype=m.bool), 2),
+            rf"^{function}: .*bool",
+            DTypeError,
+        ),
+        Bad(
+            "an array",
+            lambda m: getattr(m.nn.functional, function)(np.zeros((1, 1, 4, 4)), 2),
+            rf"^{function}: .*ndarray",
+            DTypeError,
+        ),
     ]
 
 
 MAX = [
     *window_cases("max_pool2d"),
     pool("max_pool2d", "negative inputs under padding", (2, 3, 6, 7), 3, 2, 1, draw="negative"),
-    pool("max_pool2d", "negative inputs, padding 1 of window 2", (2, 3, 6, 7), 2, 2, 1, draw="negative", ceil_mode=True),
+    pool(
+        "max_pool2d", "negative inputs, padding 1 of window 2", (2, 3, 6, 7), 2, 2, 1, draw="negative", ceil_mode=True
+    ),
     pool("max_pool2d", "dilation 2", (2, 3, 8, 9), 2, 2, dilation=2),
     pool("max_pool2d", "dilation (1, 3), padding", (2, 3, 8, 9), 3, 1, 1, dilation=(1, 3)),
     pool("max_pool2d", "dilation, ceil_mode", (2, 3, 8, 9), 3, 3, 1, dilation=2, ceil_mode=True, draw="negative"),
@@ -92,7 +120,17 @@ MAX = [
     pool("max_pool2d", "ties, overlapping, padding", (2, 3, 8, 8), 3, 1, 1, draw="ties", gradcheck=TIES),
     pool("max_pool2d", "indices", (2, 3, 6, 8), 2, return_indices=True),
     pool("max_pool2d", "indices, padding, stride", (2, 3, 7, 9), 3, 2, 1, return_indices=True, draw="negative"),
-    pool("max_pool2d", "indices, dilation, ceil_mode", (2, 3, 8, 9), 2, 2, 1, dilation=2, ceil_mode=True, return_indices=True),
+    pool(
+        "max_pool2d",
+        "indices, dilation, ceil_mode",
+        (2, 3, 8, 9),
+        2,
+        2,
+        1,
+        dilation=2,
+        ceil_mode=True,
+        return_indices=True,
+    ),
     pool("max_pool2d", "indices of ties", (2, 3, 8, 8), 3, 2, 1, return_indices=True, draw="ties", gradcheck=TIES),
     pool("max_pool2d", "indices, no batch", (3, 6, 7), (2, 3), return_indices=True),
     pool("max_pool2d", "indices, empty batch", (0, 3, 6, 7), 2, return_indices=True),
@@ -114,11 +152,22 @@ MAX = [
 AVERAGE = [
     *window_cases("avg_pool2d"),
     pool("avg_pool2d", "padding not counted", (2, 3, 6, 7), 3, 2, 1, count_include_pad=False),
-    pool("avg_pool2d", "padding not counted, ceil_mode", (2, 3, 6, 8), 3, 2, 1, ceil_mode=True, count_include_pad=False),
+    pool(
+        "avg_pool2d", "padding not counted, ceil_mode", (2, 3, 6, 8), 3, 2, 1, ceil_mode=True, count_include_pad=False
+    ),
     pool("avg_pool2d", "padding counted, ceil_mode, window past the padding", (1, 2, 7, 6), 4, 3, 2, ceil_mode=True),
     pool("avg_pool2d", "divisor 3", (2, 3, 6, 8), 2, divisor_override=3),
     pool("avg_pool2d", "divisor -2, padding, ceil_mode", (2, 3, 6, 8), 3, 2, 1, ceil_mode=True, divisor_override=-2),
-    pool("avg_pool2d", "divisor 5, padding not counted", (2, 3, 6, 8), 3, 2, 1, count_include_pad=False, divisor_override=5),
+    pool(
+        "avg_pool2d",
+        "divisor 5, padding not counted",
+        (2, 3, 6, 8),
+        3,
+        2,
+        1,
+        count_include_pad=False,
+        divisor_override=5,
+    ),
     pool("avg_pool2d", "negative inputs", (2, 3, 6, 7), 3, 2, 1, draw="negative"),
 ]
 
@@ -167,7 +216,12 @@ OPERATIONS = [
             refused("adaptive_avg_pool2d", "three sizes", "output_size", (1, 2, 3)),
             refused("adaptive_avg_pool2d", "a fraction", r"output_size.*1\.5", 1.5),
             refused("adaptive_avg_pool2d", "two axes", "", 1, shape=(4, 4), error=ShapeError),
-            Bad("integers", lambda m: m.nn.functional.adaptive_avg_pool2d(m.zeros(1, 1, 4, 4, dtype=m.int64), 1), r"^adaptive_avg_pool2d: .*int64", DTypeError),
+            Bad(
+                "integers",
+                lambda m: m.nn.functional.adaptive_avg_pool2d(m.zeros(1, 1, 4, 4, dtype=m.int64), 1),
+                r"^adaptive_avg_pool2d: .*int64",
+                DTypeError,
+            ),
         ],
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gradients.case import Bad, Case, Operation
 
 AXES: list[tuple[str, dict[str, Any]]] = [
@@ -23,7 +24,12 @@ TIE = "ties have no derivative: torch shares the gradient among them"
 def over_axes(name: str, draw: str = "normal", **options: Any) -> list[Case]:
     """A reduction over every kind of axes."""
     return [
-        Case(f"{name}: {axes}", lambda d: (getattr(d, draw)(2, 3, 4),), lambda _, x, kw=kw: getattr(x, name)(**kw), **options)
+        Case(
+            f"{name}: {axes}",
+            lambda d: (getattr(d, draw)(2, 3, 4),),
+            lambda _, x, kw=kw: getattr(x, name)(**kw),
+            **options,
+        )
         for axes, kw in AXES
     ]
 
@@ -47,7 +53,12 @@ def extremes(name: str) -> list[Case]:
         *over_axes(name, "distinct"),
         Case(f"{name}: ties, all", lambda d: (d.ties(3, 4),), lambda _, x: getattr(x, name)(), gradcheck=TIE),
         Case(f"{name}: ties, dim", lambda d: (d.ties(3, 4),), lambda _, x: getattr(x, name)(dim=1), gradcheck=TIE),
-        Case(f"{name}: ties, dims", lambda d: (d.ties(3, 4, 2),), lambda _, x: getattr(x, name)(dim=(0, 2)), gradcheck=TIE),
+        Case(
+            f"{name}: ties, dims",
+            lambda d: (d.ties(3, 4, 2),),
+            lambda _, x: getattr(x, name)(dim=(0, 2)),
+            gradcheck=TIE,
+        ),
         Case(f"{name}: empty batch", lambda d: (d.normal(0, 4),), lambda _, x: getattr(x, name)(dim=1)),
         Case(f"{name}: 0-d", lambda d: (d.normal(),), lambda _, x: getattr(x, name)()),
     ]
@@ -61,12 +72,24 @@ def selections(name: str) -> list[Case]:
         Case(f"{name}: dim 0", lambda d: (d.distinct(3, 4, 2),), lambda _, x: getattr(x, name)(0)),
         Case(f"{name}: dim -1", lambda d: (d.distinct(3, 4, 2),), lambda _, x: getattr(x, name)(dim=-1)),
         Case(f"{name}: keepdim", lambda d: (d.distinct(3, 4, 2),), lambda _, x: getattr(x, name)(1, keepdim=True)),
-        Case(f"{name}: ties", lambda d: (d.ties(6, 7),), lambda _, x: getattr(x, name)(dim=1), gradcheck="ties: the first wins"),
-        Case(f"{name}: NaN", lambda d: (np.array([[1.0, np.nan, 3.0], [2.0, 1.0, 0.0]]),), lambda _, x: getattr(x, name)(dim=1), gradcheck="NaN"),
+        Case(
+            f"{name}: ties",
+            lambda d: (d.ties(6, 7),),
+            lambda _, x: getattr(x, name)(dim=1),
+            gradcheck="ties: the first wins",
+        ),
+        Case(
+            f"{name}: NaN",
+            lambda d: (np.array([[1.0, np.nan, 3.0], [2.0, 1.0, 0.0]]),),
+            lambda _, x: getattr(x, name)(dim=1),
+            gradcheck="NaN",
+        ),
         Case(f"{name}: empty batch", lambda d: (d.normal(0, 4),), lambda _, x: getattr(x, name)(dim=1)),
         Case(f"{name}: named result", lambda d: (d.distinct(3, 4),), lambda _, x: getattr(x, name)(dim=1).values),
         Case(f"{name}: function of the library", lambda d: (d.distinct(3, 4),), lambda m, x: getattr(m, name)(x, 1)),
-        Case(f"{name}: two tensors", lambda d: (d.normal(3, 4), d.normal(3, 4)), lambda m, x, y: getattr(m, name)(x, y)),
+        Case(
+            f"{name}: two tensors", lambda d: (d.normal(3, 4), d.normal(3, 4)), lambda m, x, y: getattr(m, name)(x, y)
+        ),
     ]
 
 
@@ -77,9 +100,24 @@ def positions(name: str) -> list[Case]:
     return [
         Case(f"{name}: all", lambda d: (d.normal(3, 4),), lambda _, x: (getattr(x, name)(), x * 1), **no),
         Case(f"{name}: dim 0", lambda d: (d.normal(3, 4),), lambda _, x: (getattr(x, name)(0), x * 1), **no),
-        Case(f"{name}: keepdim", lambda d: (d.normal(3, 4, 2),), lambda _, x: (getattr(x, name)(dim=-2, keepdim=True), x * 1), **no),
-        Case(f"{name}: ties", lambda d: (d.ties(6, 7),), lambda _, x: (getattr(x, name)(dim=1), getattr(x, name)(), x * 1), **no),
-        Case(f"{name}: NaN", lambda d: (np.array([[1.0, np.nan, 3.0]]),), lambda _, x: (getattr(x, name)(dim=1), x * 1), **no),
+        Case(
+            f"{name}: keepdim",
+            lambda d: (d.normal(3, 4, 2),),
+            lambda _, x: (getattr(x, name)(dim=-2, keepdim=True), x * 1),
+            **no,
+        ),
+        Case(
+            f"{name}: ties",
+            lambda d: (d.ties(6, 7),),
+            lambda _, x: (getattr(x, name)(dim=1), getattr(x, name)(), x * 1),
+            **no,
+        ),
+        Case(
+            f"{name}: NaN",
+            lambda d: (np.array([[1.0, np.nan, 3.0]]),),
+            lambda _, x: (getattr(x, name)(dim=1), x * 1),
+            **no,
+        ),
         Case(f"{name}: function", lambda d: (d.normal(3, 4),), lambda m, x: (getattr(m, name)(x, dim=1), x * 1), **no),
     ]
 
@@ -90,8 +128,12 @@ def spreads(name: str) -> list[Case]:
         *over_axes(name),
         Case(f"{name}: correction 0", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=1, correction=0)),
         Case(f"{name}: correction 2", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=0, correction=2)),
-        Case(f"{name}: unbiased False", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=1, unbiased=False)),
-        Case(f"{name}: unbiased False, all", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(unbiased=False)),
+        Case(
+            f"{name}: unbiased False", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=1, unbiased=False)
+        ),
+        Case(
+            f"{name}: unbiased False, all", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(unbiased=False)
+        ),
         Case(f"{name}: far from 0", lambda d: (d.normal(30) + 1000.0,), lambda _, x: getattr(x, name)(), float32=1e-2),
         Case(f"{name}: function", lambda d: (d.normal(3, 4),), lambda m, x: getattr(m, name)(x, 1)),
     ]
@@ -108,8 +150,16 @@ OPERATIONS = [
             Case("sum: list of dims", lambda d: (d.normal(2, 3, 4),), lambda _, x: x.sum([0, 1])),
             Case("sum: function", lambda d: (d.normal(2, 3, 4),), lambda m, x: m.sum(x, dim=1)),
             Case("sum: long", lambda d: (d.normal(3000),), lambda _, x: x.sum(), float32=1e-4),
-            Case("sum: integers", lambda d: (d.integers(0, 9, 3, 4), d.normal(4)), lambda _, x, y: (x.sum(), x.sum(dim=1), y * 1)),
-            Case("sum: booleans", lambda d: (d.booleans(3, 4), d.normal(4)), lambda _, x, y: (x.sum(), x.sum(dim=1), y * 1)),
+            Case(
+                "sum: integers",
+                lambda d: (d.integers(0, 9, 3, 4), d.normal(4)),
+                lambda _, x, y: (x.sum(), x.sum(dim=1), y * 1),
+            ),
+            Case(
+                "sum: booleans",
+                lambda d: (d.booleans(3, 4), d.normal(4)),
+                lambda _, x, y: (x.sum(), x.sum(dim=1), y * 1),
+            ),
         ],
         bad_axes("sum"),
     ),
@@ -124,8 +174,16 @@ OPERATIONS = [
         ],
         [*bad_axes("mean"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).mean(), r"^mean: .*int64")],
     ),
-    Operation("var", spreads("var"), [*bad_axes("var"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).var(), r"^var: .*int64")]),
-    Operation("std", spreads("std"), [*bad_axes("std"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).std(), r"^std: .*int64")]),
+    Operation(
+        "var",
+        spreads("var"),
+        [*bad_axes("var"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).var(), r"^var: .*int64")],
+    ),
+    Operation(
+        "std",
+        spreads("std"),
+        [*bad_axes("std"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).std(), r"^std: .*int64")],
+    ),
     *[
         Operation(
             name,
@@ -138,7 +196,10 @@ OPERATIONS = [
         Operation(
             name,
             selections(name),
-            [*bad_axes(name, several=False), Bad("nothing", lambda m, n=name: getattr(m.zeros(0), n)(), rf"^{name}: .*")],
+            [
+                *bad_axes(name, several=False),
+                Bad("nothing", lambda m, n=name: getattr(m.zeros(0), n)(), rf"^{name}: .*"),
+            ],
         )
         for name in ("max", "min")
     ],
@@ -146,7 +207,10 @@ OPERATIONS = [
         Operation(
             name,
             positions(name),
-            [*bad_axes(name, several=False), Bad("nothing", lambda m, n=name: getattr(m.zeros(0), n)(), rf"^{name}: .*")],
+            [
+                *bad_axes(name, several=False),
+                Bad("nothing", lambda m, n=name: getattr(m.zeros(0), n)(), rf"^{name}: .*"),
+            ],
         )
         for name in ("argmax", "argmin")
     ],

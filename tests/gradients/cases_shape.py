@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gradients.case import Bad, Case, Operation
 
+from gradients.case import Bad, Case, Operation
 from minidl.errors import ShapeError
 
 
 def methods(name: str, rows: list[tuple[str, tuple[int, ...], Callable[[Any], Any]]]) -> list[Case]:
     """Cases of one input each."""
-    return [Case(f"{name}: {what}", lambda d, s=shape: (d.normal(*s),), lambda _, x, f=f: f(x)) for what, shape, f in rows]
+    return [
+        Case(f"{name}: {what}", lambda d, s=shape: (d.normal(*s),), lambda _, x, f=f: f(x)) for what, shape, f in rows
+    ]
 
 
 INDICES: list[tuple[str, tuple[int, ...], Callable[[Any], Any]]] = [
@@ -63,7 +65,12 @@ OPERATIONS = [
             ],
         ),
         [
-            Bad("sizes", lambda m: m.zeros(2, 3).reshape(4, 2), r"^reshape: .*6.*(4, 2)|^reshape: .*(4, 2).*(2, 3)", ShapeError),
+            Bad(
+                "sizes",
+                lambda m: m.zeros(2, 3).reshape(4, 2),
+                r"^reshape: .*6.*(4, 2)|^reshape: .*(4, 2).*(2, 3)",
+                ShapeError,
+            ),
             Bad("two unknowns", lambda m: m.zeros(2, 3).reshape(-1, -1), r"^reshape: .*-1"),
             Bad("does not divide", lambda m: m.zeros(2, 3).reshape(-1, 4), r"^reshape: .*-1, 4", ShapeError),
             Bad("negative", lambda m: m.zeros(2, 3).reshape(-2, 3), r"^reshape: .*-2"),
@@ -223,8 +230,12 @@ OPERATIONS = [
             Case("cat: one", lambda d: (d.normal(2, 3),), lambda m, x: m.cat([x])),
             Case("cat: the same twice", lambda d: (d.normal(2, 3),), lambda m, x: m.cat([x, x], 1)),
             Case("cat: an empty part", lambda d: (d.normal(2, 3), d.normal(0, 3)), lambda m, x, y: m.cat([x, y])),
-            Case("cat: images", lambda d: (d.normal(2, 3, 4, 5), d.normal(2, 1, 4, 5)), lambda m, x, y: m.cat([x, y], 1)),
-            Case("cat: with integers", lambda d: (d.normal(2, 3), d.integers(0, 5, 1, 3)), lambda m, x, y: m.cat([x, y])),
+            Case(
+                "cat: images", lambda d: (d.normal(2, 3, 4, 5), d.normal(2, 1, 4, 5)), lambda m, x, y: m.cat([x, y], 1)
+            ),
+            Case(
+                "cat: with integers", lambda d: (d.normal(2, 3), d.integers(0, 5, 1, 3)), lambda m, x, y: m.cat([x, y])
+            ),
         ],
         [
             Bad("no tensors", lambda m: m.cat([]), r"^cat: .*"),
@@ -297,7 +308,11 @@ OPERATIONS = [
         ]
         + [
             Case("pad: value", lambda d: (d.normal(2, 3),), lambda m, x: m.nn.functional.pad(x, (1, 1), value=-3.5)),
-            Case("pad: mode and value", lambda d: (d.normal(2, 3),), lambda m, x: m.nn.functional.pad(x, (1, 1, 2, 0), "constant", 2)),
+            Case(
+                "pad: mode and value",
+                lambda d: (d.normal(2, 3),),
+                lambda m, x: m.nn.functional.pad(x, (1, 1, 2, 0), "constant", 2),
+            ),
         ],
         [
             Bad("odd length", lambda m: m.nn.functional.pad(m.zeros(2, 3), (1, 1, 1)), r"^pad: .*3|^pad: .*(1, 1, 1)"),

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from gradients.case import Case, Draw
 
 import minidl
 import minidl.autograd
 import minidl.nn.functional
+from gradients.case import Case, Draw
 
 __all__ = ["LAYOUTS", "Run", "first_order", "forward", "gradcheck", "relative_error", "second_order", "strided"]
 
 
 def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """max |ours - theirs| over max |theirs| (over 1 where that is 0); NaN and infinity must stand in the same places."""
+    """max |ours - theirs| over max |theirs| (over 1 where that is 0); NaN and infinity must be in the same places."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     if ours.shape != theirs.shape:
         raise AssertionError(f"shape {ours.shape} where torch has {theirs.shape}")
@@ -114,7 +114,7 @@ def first_order(case: Case) -> float:
 
 
 def _double_backward(run: Run, gradients: list[np.ndarray]) -> list[np.ndarray]:
-    """d/d(inputs, output gradients) of <first-order gradients, random directions>; zeros where there is no dependence."""
+    """d/d(inputs, output gradients) of <first-order gradients, random directions>; zeros where none depends."""
     grad, rng = run.library.autograd.grad, np.random.default_rng(11)
     seeds = [run.library.from_numpy(gradient).requires_grad_(True) for gradient in gradients]
     first = grad(run.smooth_outputs, run.differentiable, seeds, create_graph=True, allow_unused=True)
@@ -137,6 +137,7 @@ def gradcheck(case: Case) -> bool:
     """The numerical check, along random directions, by minidl alone."""
     run = Run(minidl, case, _arrays(case))
     positions = [position for position, x in enumerate(run.inputs) if any(x is y for y in run.differentiable)]
+    smooth_positions = [position for position, output in enumerate(run.outputs) if output.requires_grad]
 
     def smooth(*tensors: Any) -> Any:
         inputs = [minidl.from_numpy(array) for array in _arrays(case)]
@@ -144,7 +145,7 @@ def gradcheck(case: Case) -> bool:
             inputs[position] = tensor
         result = case.call(minidl, *inputs)
         outputs = list(result) if isinstance(result, (tuple, list)) else [result]
-        return tuple(output for output in outputs if output.requires_grad)
+        return tuple(outputs[position] for position in smooth_positions)
 
     return bool(minidl.autograd.gradcheck(smooth, tuple(run.differentiable)))
 
@@ -175,7 +176,7 @@ def _sliced(array: np.ndarray) -> np.ndarray:
 
 def _transposed(array: np.ndarray) -> np.ndarray:
     """The same numbers in Fortran order: every axis has another stride."""
-    return np.asfortranarray(array)
+    return np.array(array, order="F")
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+
+import minidl
 from gradients import (
     cases_activation,
     cases_arithmetic,
@@ -19,8 +21,6 @@ from gradients import (
 )
 from gradients.case import Bad, Case, Operation
 from gradients.report import Report
-
-import minidl
 
 FAMILIES = (
     cases_arithmetic,
