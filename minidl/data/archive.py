@@ -120,7 +120,7 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 def _fill(file: IO[bytes], array: np.ndarray, where: str, form: Format) -> None:
     """Read exactly the bytes of ``array``; reading to the end makes zipfile compare its checksum."""
-    data = memoryview(array.reshape(-1).view(np.uint8))
+    data = array.reshape(-1).view(np.uint8).data
     while len(data):
         block = file.read(min(len(data), 1 << 20))
         if not block:
