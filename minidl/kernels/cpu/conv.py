@@ -12,8 +12,16 @@ import numpy as np
 from numba import get_num_threads
 
 from minidl.backend.layout import channels_last
-from minidl.kernels.cpu.blas import single_thread
-from minidl.kernels.cpu.conv_pixels import convolve, pack_filters, pack_flipped, scatter, sum_partials, weight_gradient
+from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread
+from minidl.kernels.cpu.conv_pixels import (
+    convolve,
+    pack_filters,
+    pack_flipped,
+    pack_rows,
+    scatter,
+    sum_partials,
+    weight_gradient,
+)
 from minidl.kernels.cpu.conv_planes import convolve_planes, scatter_planes, to_planes, weight_gradient_planes
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import conv_output_size
@@ -60,11 +68,13 @@ def conv2d_forward(
             if Cg < FEW_CHANNELS:
                 planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
                 to_planes(x, planes, *padding, threads)
-                convolve_planes(planes, weight, bias, y, *stride, *dilation, threads)
+                convolve_planes(planes, weight, bias, y, *stride, *dilation, threads, SMALL_PRODUCT)
             else:
                 packed = np.empty((groups, kh * kw * Cg, O // groups), x.dtype)
                 pack_filters(weight, packed)
-                convolve(channels_last(x), packed, bias, y, kh, kw, *stride, *padding, *dilation, threads)
+                convolve(
+                    channels_last(x), packed, bias, y, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT
+                )
     return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
 
 
@@ -86,18 +96,20 @@ def conv2d_input_gradient(
         threads = get_num_threads()
         with single_thread(), parallel_region():
             if Cg < FEW_CHANNELS:
-                scatter_planes(grad, weight, dx, *stride, *padding, *dilation, threads)
+                scatter_planes(grad, weight, dx, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
             elif stride == (1, 1):
                 # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with
                 # the filters flipped and their two channel axes exchanged.
                 packed = np.empty((groups, kh * kw * (O // groups), Cg), grad.dtype)
                 pack_flipped(weight, packed)
                 reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
-                convolve(grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads)
+                convolve(
+                    grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads, SMALL_PRODUCT
+                )
             else:
-                packed = np.empty((groups, kh * kw * Cg, O // groups), grad.dtype)
-                pack_filters(weight, packed)
-                scatter(grad, packed, dx, kh, kw, *stride, *padding, *dilation, threads)
+                packed = np.empty((O, kh * kw * Cg), grad.dtype)
+                pack_rows(weight, packed)
+                scatter(grad, packed, dx, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
     return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
 
 
@@ -124,11 +136,10 @@ def conv2d_weight_gradient(
             C, H, W = x.shape[1:]
             planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
             to_planes(x, planes, *padding, threads)
-            weight_gradient_planes(channels_last(grad), planes, partials, dweight, *stride, *dilation)
+            weight_gradient_planes(channels_last(grad), planes, partials, dweight, *stride, *dilation, SMALL_PRODUCT)
         else:
             split = kh if chunks < MOST_CHUNKS else 1
-            weight_gradient(
-                channels_last(grad), channels_last(x), partials, kh, kw, split, *stride, *padding, *dilation
-            )
+            images = channels_last(grad), channels_last(x)
+            weight_gradient(*images, partials, kh, kw, split, *stride, *padding, *dilation, SMALL_PRODUCT)
             sum_partials(partials, dweight, threads)
     return dweight

@@ -18,10 +18,19 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from minidl.kernels.cpu.blas import address_gemm
+from minidl.kernels.cpu.blas import split_gemm
 from minidl.kernels.cpu.memory import copy_items, zero_items
 
-__all__ = ["convolve", "pack_filters", "pack_flipped", "rows_per_tile", "scatter", "sum_partials", "weight_gradient"]
+__all__ = [
+    "convolve",
+    "pack_filters",
+    "pack_flipped",
+    "pack_rows",
+    "rows_per_tile",
+    "scatter",
+    "sum_partials",
+    "weight_gradient",
+]
 
 Array = Any
 
@@ -69,6 +78,16 @@ def pack_flipped(weight: Array, packed: Array) -> None:
 
 
 @njit(**SERIAL)
+def pack_rows(weight: Array, packed: Array) -> None:
+    """Filters (O, Cg, kh, kw) -> packed (O, kh*kw*Cg): channels last within each filter."""
+    O, Cg, kh, kw = weight.shape
+    for o in range(O):
+        for k in range(kh * kw):
+            for c in range(Cg):
+                packed[o, k * Cg + c] = weight[o, c, k // kw, k % kw]
+
+
+@njit(**SERIAL)
 def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
     """Im2col of output rows first to first+count: x (N, H, W, C) -> tile (count*ow, (i_stop - i_start)*kw*Cg).
 
@@ -111,7 +130,7 @@ def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh
 
 
 @njit(**SERIAL)
-def _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
+def _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Output rows first to last of convolve, `rows` at a time."""
     N, _, _, C = x.shape
     _, oh, ow, O = y.shape
@@ -135,19 +154,19 @@ def _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw
         for g in range(G):
             # y (pixels, Og) += tile (pixels, K) @ packed[g] (K, Og)
             if direct:
-                address_gemm(
-                    0, 0, pixels, Og, K, x, pixel * C + g * Cg, C, packed, g * K * Og, Og,
+                split_gemm(
+                    small, 0, 0, pixels, Og, K, x, pixel * C + g * Cg, C, packed, g * K * Og, Og,
                     beta, y, pixel * O + g * Og, O,
                 )  # fmt: skip
             else:
                 _fill_tile(x, tile, start, count, ow, oh, g, Cg, 0, kh, kw, sh, sw, ph, pw, dh, dw)
-                address_gemm(
-                    0, 0, pixels, Og, K, tile, 0, K, packed, g * K * Og, Og, beta, y, pixel * O + g * Og, O
+                split_gemm(
+                    small, 0, 0, pixels, Og, K, tile, 0, K, packed, g * K * Og, Og, beta, y, pixel * O + g * Og, O
                 )  # fmt: skip
 
 
 @njit(**PARALLEL)
-def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads):  # type: ignore[no-untyped-def]
+def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
     """y = x convolved: x (N, H, W, C), packed (G, K, Og), bias (O,) or empty -> y (N, oh, ow, O).
 
     Padding may be negative, so the same kernel is the input gradient of a convolution with stride 1.
@@ -158,11 +177,11 @@ def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads):  # ty
     workers = min(threads, tiles)
     for worker in prange(workers):
         first, last = worker * tiles // workers * rows, min((worker + 1) * tiles // workers * rows, N * oh)
-        _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw)
+        _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small)
 
 
 @njit(**SERIAL)
-def _weight_gradient_rows(grad, x, partial, first, last, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw, kh):  # type: ignore[no-untyped-def]
+def _weight_gradient_rows(grad, x, partial, first, last, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw, kh, small):  # type: ignore[no-untyped-def]
     """Kernel rows i_start to i_stop of the filters' gradient over output rows first to last: into partial (G, K, Og)."""
     _, _, _, C = x.shape
     _, oh, ow, O = grad.shape
@@ -180,18 +199,18 @@ def _weight_gradient_rows(grad, x, partial, first, last, i_start, i_stop, kw, sh
             # partial[g] (part, Og) += tile^T (part, pixels) @ grad (pixels, Og)
             to = (g * K + i_start * kw * Cg) * Og
             if direct:
-                address_gemm(
-                    1, 0, part, Og, pixels, x, pixel * C + g * Cg, C, grad, pixel * O + g * Og, O, beta, partial, to, Og
+                split_gemm(
+                    small, 1, 0, part, Og, pixels, x, pixel * C + g * Cg, C, grad, pixel * O + g * Og, O, beta, partial, to, Og
                 )  # fmt: skip
             else:
                 _fill_tile(x, tile, start, count, ow, oh, g, Cg, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw)
-                address_gemm(
-                    1, 0, part, Og, pixels, tile, 0, part, grad, pixel * O + g * Og, O, beta, partial, to, Og
+                split_gemm(
+                    small, 1, 0, part, Og, pixels, tile, 0, part, grad, pixel * O + g * Og, O, beta, partial, to, Og
                 )  # fmt: skip
 
 
 @njit(**PARALLEL)
-def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
+def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Gradient by the filters, in parts: grad (N, oh, ow, O), x (N, H, W, C) -> partials (chunks, G, K, Og).
 
     Each chunk of output rows has a sum of its own, so no two threads add to the same place. With `split` (1 or kh) the
@@ -203,7 +222,7 @@ def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw):  
     for task in prange(chunks * split):
         chunk, i = task // split, task % split * step
         first, last = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
-        _weight_gradient_rows(grad, x, partials[chunk], first, last, i, i + step, kw, sh, sw, ph, pw, dh, dw, kh)
+        _weight_gradient_rows(grad, x, partials[chunk], first, last, i, i + step, kw, sh, sw, ph, pw, dh, dw, kh, small)
 
 
 @njit(**PARALLEL)
@@ -227,19 +246,21 @@ def sum_partials(partials, dweight, threads):  # type: ignore[no-untyped-def]
 
 
 @njit(**SERIAL)
-def _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
+def _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Input gradient of image n: products into the tile, then col2im."""
     _, oh, ow, O = grad.shape
     _, H, W, C = dx.shape
-    G, K, Og = packed.shape
-    Cg = C // G
+    K = packed.shape[1]
+    Cg = K // (kh * kw)
+    G = C // Cg
+    Og = O // G
     dx[n] = 0
     for start in range(0, oh, rows):
         count = min(rows, oh - start)
         for g in range(G):
-            # tile (pixels, K) = grad (pixels, Og) @ packed[g]^T (Og, K)
-            address_gemm(
-                0, 1, count * ow, K, Og, grad, ((n * oh + start) * ow) * O + g * Og, O, packed, g * K * Og, Og,
+            # tile (pixels, K) = grad (pixels, Og) @ packed of this group (Og, K)
+            split_gemm(
+                small, 0, 0, count * ow, K, Og, grad, (n * oh + start) * ow * O + g * Og, O, packed, g * Og * K, K,
                 0.0, tile, 0, K,
             )  # fmt: skip
             for r in range(count):
@@ -260,8 +281,8 @@ def _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, 
 
 
 @njit(**PARALLEL)
-def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads):  # type: ignore[no-untyped-def]
-    """Input gradient for any stride: grad (N, oh, ow, O), packed (G, K, Og) -> dx (N, H, W, C). One image, one thread."""
+def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
+    """Input gradient for any stride: grad (N, oh, ow, O), packed (O, K) -> dx (N, H, W, C). One image, one thread."""
     N, oh, ow, _ = grad.shape
     K = packed.shape[1]
     workers = min(threads, N)
@@ -269,4 +290,4 @@ def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads):  # type:
     for worker in prange(workers):
         tile = np.empty((rows * ow, K), grad.dtype)
         for n in range(worker * N // workers, (worker + 1) * N // workers):
-            _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw)
+            _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw, small)

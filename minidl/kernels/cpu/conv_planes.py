@@ -13,23 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from minidl.kernels.cpu.blas import address_gemm
+from minidl.kernels.cpu.blas import split_gemm
 from minidl.kernels.cpu.conv_pixels import LEAST_TILES, PARALLEL, SERIAL, rows_per_tile
 from minidl.kernels.cpu.memory import copy_items
 
-# OpenBLAS has kernels that do not repack for products of at most so many multiplications (on x86 with AVX-512); for the
-# narrow matrices met here they are up to twice as fast.
-SMALL_PRODUCT = 1_000_000
-
 __all__ = ["convolve_planes", "scatter_planes", "to_planes", "weight_gradient_planes"]
-
-
-@njit(**SERIAL)
-def _rows_per_tile(rows: int, ow: int, K: int, Og: int, itemsize: int) -> int:
-    """Output rows in a tile: as rows_per_tile, and such that the product stays small where that leaves a fair width."""
-    most = rows_per_tile(rows, ow * K * itemsize)
-    small = SMALL_PRODUCT // (K * Og)
-    return max(1, min(most, small // ow)) if small >= 64 else most
 
 
 @njit(**PARALLEL)
@@ -73,7 +61,7 @@ def _fill_tile(planes, tile, first, count, oh, ow, group, Cg, kh, kw, sh, sw, dh
 
 
 @njit(**SERIAL)
-def _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+def _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Output rows first to last of convolve_planes, `rows` at a time."""
     _, Cg, kh, kw = weight.shape
     N, oh, ow, O = y.shape
@@ -96,30 +84,30 @@ def _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw): 
         for g in range(G):
             _fill_tile(planes, tile, start, count, oh, ow, g, Cg, kh, kw, sh, sw, dh, dw)
             # y (pixels, Og) += tile^T (pixels, K) @ weight[g]^T (K, Og)
-            address_gemm(
-                1, 1, pixels, Og, K, tile, 0, width, weight, g * Og * K, K, beta, y, pixel * O + g * Og, O
+            split_gemm(
+                small, 1, 1, pixels, Og, K, tile, 0, width, weight, g * Og * K, K, beta, y, pixel * O + g * Og, O
             )  # fmt: skip
 
 
 @njit(**PARALLEL)
-def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads):  # type: ignore[no-untyped-def]
+def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
     """Convolution: planes, weight (O, Cg, kh, kw) C-contiguous, bias (O,) or empty -> y (N, oh, ow, O)."""
     _, Cg, kh, kw = weight.shape
     N, oh, ow, O = y.shape
-    rows = _rows_per_tile(N * oh, ow, Cg * kh * kw, O // (planes.shape[1] // Cg), y.itemsize)
+    rows = rows_per_tile(N * oh, ow * Cg * kh * kw * y.itemsize)
     tiles = -(-N * oh // rows)
     workers = min(threads, tiles)
     for worker in prange(workers):
         first, last = worker * tiles // workers * rows, min((worker + 1) * tiles // workers * rows, N * oh)
-        _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw)
+        _convolve_rows(planes, weight, bias, y, first, last, rows, sh, sw, dh, dw, small)
 
 
 @njit(**SERIAL)
-def _weight_gradient_rows(grad, planes, partial, first, last, Cg, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+def _weight_gradient_rows(grad, planes, partial, first, last, Cg, kh, kw, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
     """The filters' gradient over output rows first to last: into partial (G, K, Og)."""
     G, K, Og = partial.shape
     _, oh, ow, O = grad.shape
-    rows = _rows_per_tile((last - first) * LEAST_TILES, ow, K, Og, grad.itemsize)
+    rows = rows_per_tile((last - first) * LEAST_TILES, ow * K * grad.itemsize)
     width = rows * ow
     tile = np.empty((K, width), planes.dtype)
     for start in range(first, last, rows):
@@ -128,20 +116,20 @@ def _weight_gradient_rows(grad, planes, partial, first, last, Cg, kh, kw, sh, sw
         for g in range(G):
             _fill_tile(planes, tile, start, count, oh, ow, g, Cg, kh, kw, sh, sw, dh, dw)
             # partial[g] (K, Og) += tile (K, pixels) @ grad (pixels, Og)
-            address_gemm(
-                0, 0, K, Og, count * ow, tile, 0, width, grad, start * ow * O + g * Og, O, beta, partial, g * K * Og, Og
+            split_gemm(
+                small, 0, 0, K, Og, count * ow, tile, 0, width, grad, start * ow * O + g * Og, O, beta, partial, g * K * Og, Og
             )  # fmt: skip
 
 
 @njit(**PARALLEL)
-def weight_gradient_planes(grad, planes, partials, dweight, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+def weight_gradient_planes(grad, planes, partials, dweight, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Gradient by the filters: grad (N, oh, ow, O), planes, scratch partials (chunks, G, K, Og) -> dweight."""
     N, oh, _, _ = grad.shape
     _, Cg, kh, kw = dweight.shape
     chunks, G, K, Og = partials.shape
     for chunk in prange(chunks):
         first, last = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
-        _weight_gradient_rows(grad, planes, partials[chunk], first, last, Cg, kh, kw, sh, sw, dh, dw)
+        _weight_gradient_rows(grad, planes, partials[chunk], first, last, Cg, kh, kw, sh, sw, dh, dw, small)
     total = partials[0]
     for chunk in range(1, chunks):  # in order, whichever thread finished first
         total += partials[chunk]
@@ -153,7 +141,7 @@ def weight_gradient_planes(grad, planes, partials, dweight, sh, sw, dh, dw):  # 
 
 
 @njit(**SERIAL)
-def _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
+def _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Input gradient of image n: products into the tile, col2im into padded planes, and from there to dx[n]."""
     _, Cg, kh, kw = weight.shape
     _, oh, ow, O = grad.shape
@@ -167,8 +155,8 @@ def _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, 
         count = min(rows, oh - start)
         for g in range(G):
             # tile (K, pixels) = weight[g]^T (K, Og) @ grad^T (Og, pixels)
-            address_gemm(
-                1, 1, K, count * ow, Og, weight, g * Og * K, K, grad, (n * oh + start) * ow * O + g * Og, O,
+            split_gemm(
+                small, 1, 1, K, count * ow, Og, weight, g * Og * K, K, grad, (n * oh + start) * ow * O + g * Og, O,
                 0.0, tile, 0, width,
             )  # fmt: skip
             for c in range(Cg):
@@ -192,16 +180,16 @@ def _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, 
 
 
 @njit(**PARALLEL)
-def scatter_planes(grad, weight, dx, sh, sw, ph, pw, dh, dw, threads):  # type: ignore[no-untyped-def]
+def scatter_planes(grad, weight, dx, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
     """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) C-contiguous -> dx (N, H, W, C). One image, one thread."""
     N, oh, ow, O = grad.shape
     _, H, W, C = dx.shape
     _, Cg, kh, kw = weight.shape
     K = Cg * kh * kw
     workers = min(threads, N)
-    rows = _rows_per_tile(oh * LEAST_TILES, ow, K, O * Cg // C, grad.itemsize)
+    rows = rows_per_tile(oh * LEAST_TILES, ow * K * grad.itemsize)
     for worker in prange(workers):
         tile = np.empty((K, rows * ow), grad.dtype)
         planes = np.empty((C, H + 2 * ph, W + 2 * pw), grad.dtype)
         for n in range(worker * N // workers, (worker + 1) * N // workers):
-            _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, dw)
+            _scatter_image(grad, weight, dx, n, tile, planes, rows, sh, sw, ph, pw, dh, dw, small)
