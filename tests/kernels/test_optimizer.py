@@ -1,0 +1,114 @@
+"""One fused optimizer step against torch's, over several steps: all options, both types, odd layouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from minidl.kernels.cpu import optimizer as cpu
+from minidl.kernels.plain import optimizer as plain
+
+from .arrays import close, normal
+
+STEPS = 4
+
+
+def gradients(shape: tuple[int, ...], dtype: Any) -> list[Any]:
+    return [normal(*shape, seed=10 + step, dtype=dtype) for step in range(STEPS)]
+
+
+def follow_torch(optimizer: type[torch.optim.Optimizer], start: Any, grads: list[Any], **options: Any) -> Any:
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    algorithm = optimizer([parameter], foreach=False, **options)  # type: ignore[call-arg]
+    for grad in grads:
+        parameter.grad = torch.tensor(grad)
+        algorithm.step()
+    return parameter.detach().numpy()
+
+
+@pytest.mark.parametrize("kernels", [plain, cpu])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weight_decay": 0.1, "maximize": True},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "maximize": True},
+    ],
+)
+def test_sgd_equals_torch(kernels: Any, dtype: Any, options: dict[str, Any]) -> None:
+    start, grads = normal(5, 7, dtype=dtype), gradients((5, 7), dtype)
+    parameter = start.copy()
+    momentum = options.get("momentum", 0.0)
+    buffer = np.full_like(start, np.nan) if momentum else None  # the first step must not read it
+    for i, grad in enumerate(grads):
+        kernels.sgd_update(
+            parameter,
+            grad,
+            buffer,
+            0.05,
+            momentum,
+            options.get("dampening", 0.0),
+            options.get("weight_decay", 0.0),
+            options.get("nesterov", False),
+            options.get("maximize", False),
+            i == 0,
+        )
+    expected = follow_torch(torch.optim.SGD, start, grads, lr=0.05, **options)
+    close(parameter, expected, 1e-12 if dtype == np.float64 else 3e-7)
+
+
+@pytest.mark.parametrize("kernels", [plain, cpu])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_decay": 0.1}, {"amsgrad": True, "weight_decay": 0.05, "maximize": True, "eps": 1e-3}]
+)
+def test_adam_equals_torch(kernels: Any, dtype: Any, decoupled: bool, options: dict[str, Any]) -> None:
+    start, grads = normal(5, 7, dtype=dtype), gradients((5, 7), dtype)
+    grads[2] /= 10  # a smaller gradient, so that the maximum of AMSGrad is not the newest value
+    parameter, average, square = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    largest = np.zeros_like(start) if options.get("amsgrad") else None
+    decay = options.get("weight_decay", 0.0)
+    for i, grad in enumerate(grads):
+        kernels.adam_update(
+            parameter,
+            grad,
+            average,
+            square,
+            largest,
+            0.02,
+            0.8,
+            0.9,
+            options.get("eps", 1e-8),
+            decay,
+            decoupled,
+            options.get("maximize", False),
+            i + 1,
+        )
+    optimizer = torch.optim.AdamW if decoupled else torch.optim.Adam
+    options = {**options, "weight_decay": decay}  # AdamW's own default is not 0
+    expected = follow_torch(optimizer, start, grads, lr=0.02, betas=(0.8, 0.9), **options)
+    close(parameter, expected, 1e-12 if dtype == np.float64 else 1e-6)
+
+
+def test_odd_layouts_are_updated_in_place() -> None:
+    """Transposed (dense) and sliced parameters, and gradients that lie otherwise: always the caller's own memory."""
+    start, grad = normal(6, 8), normal(6, 8, seed=1)
+    for order in ("C", "F", "slice"):
+        base = np.zeros((6, 16))
+        base[:, ::2] = start
+        parameter = base[:, ::2] if order == "slice" else np.array(start, order=order)
+        average, square = np.zeros_like(parameter), np.zeros_like(parameter)
+        for grad_ in (grad, np.asfortranarray(grad)):
+            parameter[...], average[...], square[...] = start, 0, 0
+            cpu.adam_update(parameter, grad_, average, square, None, 0.1, 0.9, 0.99, 1e-8, 0.0, False, False, 1)
+            close(parameter, follow_torch(torch.optim.Adam, start, [grad], lr=0.1, betas=(0.9, 0.99)))
+            parameter[...] = start
+            cpu.sgd_update(parameter, grad_, None, 0.1, 0.0, 0.0, 0.0, False, False, True)
+            close(parameter, start - 0.1 * grad)
