@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -483,8 +484,12 @@ class Module:
         print(summarize(self, input_shape))
 
 
+# Never used twice, so that a handle whose hook is gone cannot remove a later one.
+_hook_numbers = itertools.count()
+
+
 def _add_hook(hooks: dict[int, Any], hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> RemovableHandle:
-    number = max(hooks, default=-1) + 1
+    number = next(_hook_numbers)
     others = dict(hooks) if prepend else {}
     if prepend:
         hooks.clear()

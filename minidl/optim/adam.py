@@ -100,8 +100,11 @@ class Adam(Optimizer):
         state = self.state[parameter]
         if "step" not in state:
             state["step"] = zeros((), dtype=float32)
-        state["step"] += 1
-        return int(state["step"].item())
+        count = state["step"].data
+        count += (
+            1  # on the raw array: as a Tensor operation this would cost more than the whole update of a small layer
+        )
+        return int(count)
 
 
 class AdamW(Adam):

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from minidl._factories import tensor
 from minidl._tensor import Tensor
 from minidl.autograd.modes import enable_grad
+from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["Optimizer"]
@@ -216,10 +218,10 @@ class Optimizer:
 
 def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
     """A copy of one loaded state entry in the parameter's type and on its device; the step count stays as it is."""
+    if name == "step":
+        return tensor(value, dtype=float32)
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
-    if name == "step":
-        return value.detach().clone()
     if value.shape != parameter.shape:
         raise ArgumentError(
             who,

@@ -198,17 +198,21 @@ def test_moving_to_what_is_not_there() -> None:
 def test_hooks() -> None:
     layer = nn.Linear(2, 2)
     seen: list[Any] = []
-    first = layer.register_forward_pre_hook(lambda module, args: seen.append("pre"))
+    first = layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].sum().item()))
     second = layer.register_forward_pre_hook(lambda module, args: args[0] * 2, prepend=True)
     third = layer.register_forward_hook(lambda module, args, output: seen.append(tuple(args[0].tolist()[0])))
     fourth = layer.register_forward_hook(lambda module, args, output: output * 0)
     assert layer(minidl.ones(1, 2)).tolist() == [[0, 0]]
-    assert seen == ["pre", (2.0, 2.0)]
+    assert seen == [4.0, (2.0, 2.0)]  # the prepended hook had doubled the input before the first saw it
     for handle in (first, second, third, fourth):
         handle.remove()
-        handle.remove()
     assert layer(minidl.ones(1, 2)).tolist() != [[0, 0]]
-    assert seen == ["pre", (2.0, 2.0)]
+    assert seen == [4.0, (2.0, 2.0)]
+    later = layer.register_forward_hook(lambda module, args, output: output * 0 + 7)
+    for handle in (first, second, third, fourth):
+        handle.remove()  # a second time, which must not reach the later hook
+    assert layer(minidl.ones(1, 2)).tolist() == [[7, 7]]
+    later.remove()
 
 
 def test_hooks_with_named_arguments() -> None:

@@ -83,6 +83,7 @@ def test_loaded_buffers_take_the_parameters_type() -> None:
     assert counts == [1, 1, 2, 2]
     single = [nn.Parameter(p.detach().float()) for p in twins.ours]
     optimizer = optim.Adam(single)
+    saved["state"][0]["step"] = 1  # a plain number, as a file of numbers may give it
     optimizer.load_state_dict(saved)
     state = optimizer.state[single[0]]
     assert state["exp_avg"].dtype == minidl.float32
