@@ -1,0 +1,124 @@
+"""Matrix product with a bias, and channel sums, split in a fixed way over Numba's threads.
+
+Signatures and formulas are those of kernels/plain/gemm.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread, split_gemm
+from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
+from minidl.kernels.cpu.threads import parallel_region
+
+__all__ = ["channel_sum", "gemm"]
+
+Array = Any
+
+# The larger side of the result is cut into at most so many pieces, of at least so many rows or columns (full vectors).
+MOST_PIECES, LEAST_PIECE = 16, 16
+# Products of fewer multiplications take less time on one thread than waking the others does.
+SERIAL_PRODUCT = 250_000
+# Rows whose channel sums are added up before they are added to the other pieces'.
+ROWS_PER_SUM = 1024
+
+
+@njit(**SERIAL)
+def _multiply(a, ta, b, tb, bias, c, row, rows, column, columns, small):  # type: ignore[no-untyped-def]
+    """One piece of the product: rows row to row+rows and columns column to column+columns of c (M, N)."""
+    N = c.shape[1]
+    K = a.shape[0] if ta else a.shape[1]
+    beta = 0.0
+    if bias.size:
+        beta = 1.0  # BLAS adds its product to the bias
+        for i in range(row, row + rows):
+            line = c[i, column : column + columns]
+            part = bias[column : column + columns]
+            for j in range(columns):
+                line[j] = part[j]
+    split_gemm(
+        small, ta, tb, rows, columns, K,
+        a, row if ta else row * K, a.shape[1], b, column * K if tb else column, b.shape[1],
+        beta, c, row * N + column, N,
+    )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def _multiply_parallel(a, ta, b, tb, bias, c, piece, small):  # type: ignore[no-untyped-def]
+    M, N = c.shape
+    if M >= N:
+        for p in prange((M + piece - 1) // piece):
+            _multiply(a, ta, b, tb, bias, c, p * piece, min(piece, M - p * piece), 0, N, small)
+    else:
+        for p in prange((N + piece - 1) // piece):
+            _multiply(a, ta, b, tb, bias, c, 0, M, p * piece, min(piece, N - p * piece), small)
+
+
+def _as_stored(x: Array) -> tuple[Array, int]:
+    """A C-contiguous matrix and 0, or its transpose (no copy) and 1; other strides are copied."""
+    if x.flags.c_contiguous:
+        return x, 0
+    if x.flags.f_contiguous:
+        return x.T, 1  # (rows, columns) -> (columns, rows), C-contiguous
+    return np.ascontiguousarray(x), 0
+
+
+_NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
+    """Matrix product: a (M, K), b (K, N), bias (N,) or None -> a @ b + bias (M, N), C-contiguous.
+
+    A matrix that is the transpose of a contiguous one is read where it lies.
+    """
+    (M, K), N = a.shape, b.shape[1]
+    c = np.empty((M, N), a.dtype)
+    if K == 0:
+        c[:] = 0 if bias is None else bias
+        return c
+    if c.size:
+        a, ta = _as_stored(a)
+        b, tb = _as_stored(b)
+        bias = _NO_BIAS[c.dtype] if bias is None else np.ascontiguousarray(bias)
+        longer = max(M, N)
+        with single_thread():
+            if M * N * K <= SERIAL_PRODUCT or longer <= LEAST_PIECE:
+                _multiply(a, ta, b, tb, bias, c, 0, M, 0, N, SMALL_PRODUCT)
+            else:
+                piece = -(-longer // (MOST_PIECES * LEAST_PIECE)) * LEAST_PIECE
+                with parallel_region():
+                    _multiply_parallel(a, ta, b, tb, bias, c, piece, SMALL_PRODUCT)
+    return c
+
+
+@njit(**SERIAL)
+def _sum_rows(rows, total):  # type: ignore[no-untyped-def]
+    """total (C,) float64 = sum of rows (P, C)."""
+    total[:] = 0
+    for p in range(rows.shape[0]):
+        line = rows[p]
+        for c in range(total.size):
+            total[c] += line[c]
+
+
+@njit(**PARALLEL)
+def _sum_pieces(rows, totals):  # type: ignore[no-untyped-def]
+    for piece in prange(totals.shape[0]):
+        _sum_rows(rows[piece * ROWS_PER_SUM : (piece + 1) * ROWS_PER_SUM], totals[piece])
+
+
+def channel_sum(x: Array) -> Array:
+    """Sum over all axes but the second: x (N, C, ...) -> (C,); added up in float64, in fixed pieces."""
+    rows = np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))  # (N, C, ...) -> (N, ..., C)
+    rows = rows.reshape(x.size // max(x.shape[1], 1), x.shape[1])  # (N, ..., C) -> (P, C)
+    pieces = -(-rows.shape[0] // ROWS_PER_SUM)
+    totals = np.empty((max(pieces, 1), x.shape[1]))
+    if pieces <= 1:
+        _sum_rows(rows, totals[0])
+        return totals[0].astype(x.dtype)
+    with parallel_region():
+        _sum_pieces(rows, totals)
+    return totals.sum(axis=0).astype(x.dtype)  # one piece after the other
