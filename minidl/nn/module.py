@@ -5,32 +5,19 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from minidl._tensor import RemovableHandle, Tensor
-from minidl.autograd.modes import no_grad
-from minidl.backend.arrays import is_array
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype, float32, float64
 from minidl.errors import ArgumentError, DTypeError
 from minidl.nn.parameter import Parameter
+from minidl.nn.state import IncompatibleKeys, load
 from minidl.nn.summary import summarize
 
 __all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
-
-
-class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` could not match; both lists are empty after a complete load."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module:
@@ -431,36 +418,7 @@ class Module:
         Returns the named tuple (missing_keys, unexpected_keys). Raises RuntimeError, and changes nothing, where a shape
         differs or, if ``strict``, where keys are missing or unexpected; the message lists all of them.
         """
-        who = f"{type(self).__name__}.load_state_dict"
-        if not isinstance(state_dict, Mapping):
-            raise DTypeError(who, expected="a dict of names and tensors", got=type(state_dict).__name__)
-        own = dict(self._named_state())
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        values: dict[str, Tensor] = {}
-        misshapen = []
-        for name, target in own.items():
-            if name not in state_dict:
-                continue
-            values[name] = value = _as_tensor(who, name, state_dict[name])
-            if value.shape != target.shape:
-                misshapen.append(f'"{name}": expected {tuple(target.shape)}, got {tuple(value.shape)}')
-        complaints = []
-        if strict and missing:
-            complaints.append("Missing key(s): " + ", ".join(f'"{name}"' for name in missing))
-        if strict and unexpected:
-            complaints.append("Unexpected key(s): " + ", ".join(f'"{name}"' for name in unexpected))
-        if misshapen:
-            complaints.append("Size mismatch: " + "; ".join(misshapen))
-        if complaints:
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__} (nothing was loaded):\n    "
-                + "\n    ".join(complaints)
-            )
-        with no_grad():
-            for name, value in values.items():
-                own[name].copy_(value)
-        return IncompatibleKeys(missing, unexpected)
+        return load(type(self).__name__, dict(self._named_state()), state_dict, strict)
 
     # -- showing ---------------------------------------------------------------------------------------------------
 
@@ -496,16 +454,6 @@ def _add_hook(hooks: dict[int, Any], hook: Callable[..., Any], prepend: bool, wi
     hooks[number] = (hook, with_kwargs)
     hooks.update(others)
     return RemovableHandle(hooks, number)
-
-
-def _as_tensor(who: str, name: str, value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    if is_array(value):
-        return Tensor(value)
-    raise DTypeError(
-        who, expected=f'a Tensor or a NumPy array for "{name}"', got=f"{type(value).__module__}.{type(value).__name__}"
-    )
 
 
 def module_hint(value: object) -> str:

@@ -137,7 +137,11 @@ def test_load_converts_the_type() -> None:
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [([1], "a dict of names and tensors"), ({"weight": 3, "bias": 4}, 'Tensor or a NumPy array for "weight"')],
+    [
+        ([1], "a dict of names and tensors"),
+        ({"weight": 3, "bias": 4}, 'Tensor or a NumPy array for "weight"'),
+        (torch.nn.Linear(1, 1).state_dict(), r"got torch\.Tensor\. Convert it with \.numpy\(\) first"),
+    ],
 )
 def test_load_refuses_what_is_no_state(state: Any, message: str) -> None:
     with pytest.raises(DTypeError, match=message):
