@@ -1,6 +1,6 @@
 """minidl: a deep-learning framework small enough to read in an afternoon, checked against PyTorch to the last digit."""
 
-from minidl import autograd, data, models, nn, optim
+from minidl import autograd, data, models, nn, optim, plot, train
 from minidl._config import show_config
 from minidl._factories import (
     arange,
@@ -56,6 +56,7 @@ from minidl.ops.shape import (
     unflatten,
     unsqueeze,
 )
+from minidl.train.weights import load, save
 
 float = float32
 double = float64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DTypeError", "DeviceError", "GraphError", "ShapeError", "dims"]
+__all__ = ["ArgumentError", "DTypeError", "DeviceError", "ExtraError", "GraphError", "ShapeError", "dims"]
 
 
 class _Report(Exception):
@@ -32,6 +32,18 @@ class DeviceError(_Report, RuntimeError):
 
 class GraphError(_Report, RuntimeError):
     """The graph cannot be differentiated: freed, spoilt by an in-place write, or not asked for."""
+
+
+class ExtraError(_Report, ImportError):
+    """A package is missing that only the examples, the training tools and the plots need."""
+
+    def __init__(self, who: str, package: str) -> None:
+        super().__init__(
+            who,
+            expected=f"the package {package}",
+            got="none installed",
+            hint='Install it with pip install "minidl[examples]".',
+        )
 
 
 def dims(names: str, shape: tuple[int, ...]) -> str:

@@ -1,0 +1,27 @@
+"""The training loop and what surrounds it: progress, history, metrics, weights on disk, checkpoints."""
+
+from minidl.train.checkpoint import load_checkpoint, read_notes, save_checkpoint
+from minidl.train.history import History
+from minidl.train.loop import Figures, RunningFigures, evaluate, predict, train_epoch
+from minidl.train.metrics import accuracy, classification_report, confusion_matrix
+from minidl.train.progress import Progress
+from minidl.train.weights import load, load_metadata, save
+
+__all__ = [
+    "Figures",
+    "History",
+    "Progress",
+    "RunningFigures",
+    "accuracy",
+    "classification_report",
+    "confusion_matrix",
+    "evaluate",
+    "load",
+    "load_checkpoint",
+    "load_metadata",
+    "predict",
+    "read_notes",
+    "save",
+    "save_checkpoint",
+    "train_epoch",
+]

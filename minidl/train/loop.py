@@ -1,0 +1,166 @@
+"""The training loop: one epoch of training, one pass of evaluation, and predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl._tensor import Tensor
+from minidl.autograd.modes import no_grad
+from minidl.backend.device import CPU, Device
+from minidl.data.loader import DataLoader
+from minidl.errors import ArgumentError
+from minidl.nn.functional import cross_entropy, softmax
+from minidl.nn.module import Module
+from minidl.optim.optimizer import Optimizer
+from minidl.train.progress import Progress
+
+__all__ = ["Figures", "RunningFigures", "evaluate", "predict", "train_epoch"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Mean loss an image, fraction of right answers in [0, 1], number of images, seconds of wall time."""
+
+    loss: float
+    accuracy: float
+    images: int
+    seconds: float
+
+
+class RunningFigures:
+    """Loss and accuracy of the batches so far, summed on their device: a GPU is waited for only when they are read."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._loss: Any = 0.0
+        self._right: Any = 0
+
+    def add(self, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss (), its scores (N, C), its classes (N,)."""
+        count = len(labels)
+        self.images += count
+        self._loss = self._loss + loss.data.astype("float64") * count
+        self._right = self._right + (outputs.data.argmax(axis=1) == labels.data).sum()
+
+    @property
+    def loss(self) -> float:
+        """The mean over all images so far."""
+        return float(self._loss) / self.images if self.images else float("nan")
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of right answers so far, in [0, 1]."""
+        return int(self._right) / self.images if self.images else float("nan")
+
+
+def train_epoch(
+    model: Module,
+    loader: DataLoader,
+    optimizer: Optimizer,
+    loss_function: Loss = cross_entropy,
+    *,
+    progress: Progress | None = None,
+) -> Figures:
+    """Train ``model`` on every batch of ``loader`` once, where its parameters are; the running figures of the epoch.
+
+    The loader gives pairs of images (N, C, H, W) and classes (N,). ``loss_function(outputs, labels)`` is a mean over
+    the batch. Each batch is judged before the step that it causes, with dropout on: these are training figures.
+    Raises ArgumentError where the loader has no batch.
+    """
+    device = _device_of(model)
+    model.train()
+    figures, start = RunningFigures(), time.perf_counter()
+    try:
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            outputs = model(images)
+            loss = loss_function(outputs, labels)
+            loss.backward()
+            optimizer.step()
+            figures.add(loss, outputs, labels)
+            if progress is not None:
+                progress.update(len(labels), figures)
+    finally:
+        if progress is not None:
+            progress.close()
+    return _finished("train_epoch", figures, start)
+
+
+def evaluate(
+    model: Module,
+    loader: DataLoader,
+    loss_function: Loss = cross_entropy,
+    *,
+    progress: Progress | None = None,
+) -> Figures:
+    """Loss and accuracy of ``model`` over ``loader``, in evaluation mode and without a graph; arguments as above.
+
+    The model's mode is what it was, afterwards. Raises ArgumentError where the loader has no batch.
+    """
+    device = _device_of(model)
+    figures, start = RunningFigures(), time.perf_counter()
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            for images, labels in loader:
+                images, labels = images.to(device), labels.to(device)
+                outputs = model(images)
+                figures.add(loss_function(outputs, labels), outputs, labels)
+                if progress is not None:
+                    progress.update(len(labels), figures)
+    finally:
+        model.train(training)
+        if progress is not None:
+            progress.close()
+    return _finished("evaluate", figures, start)
+
+
+def predict(model: Module, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities (M, C) and labels (M,) of all images of ``loader``, in its order, in evaluation mode.
+
+    The probabilities are the softmax of the model's outputs. Raises ArgumentError where the loader has no batch.
+    """
+    device = _device_of(model)
+    probabilities, classes = [], []
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            for images, labels in loader:
+                probabilities.append(softmax(model(images.to(device)), 1).cpu().numpy())
+                classes.append(labels.numpy())
+    finally:
+        model.train(training)
+    if not classes:
+        raise _no_batch("predict")
+    return np.concatenate(probabilities), np.concatenate(classes)
+
+
+def _device_of(model: Module) -> Device:
+    first = next(model.parameters(), None)
+    return CPU if first is None else first.device
+
+
+def _finished(who: str, running: RunningFigures, start: float) -> Figures:
+    if not running.images:
+        raise _no_batch(who)
+    loss, accuracy = running.loss, running.accuracy  # waits for a GPU, so that its time counts
+    return Figures(loss, accuracy, running.images, time.perf_counter() - start)
+
+
+def _no_batch(who: str) -> ArgumentError:
+    return ArgumentError(
+        who,
+        expected="a loader with at least one batch",
+        got="none",
+        hint="With drop_last=True the data set must hold at least one whole batch.",
+    )
