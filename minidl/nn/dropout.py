@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minidl._tensor import Tensor
 from minidl.backend.random import Generator
+from minidl.errors import DTypeError
 from minidl.nn import functional as F
 from minidl.nn.arguments import probability
 from minidl.nn.module import Module
@@ -16,6 +17,10 @@ class _Dropout(Module):
         super().__init__()
         self.p = probability(type(self).__name__, p)
         self.inplace = inplace
+        if generator is not None and not isinstance(generator, Generator):
+            raise DTypeError(
+                type(self).__name__, expected="generator as a minidl.Generator or None", got=repr(generator)
+            )
         self.generator = generator
 
     def extra_repr(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from minidl._tensor import Tensor
+from minidl._tensor import Tensor, _host
 from minidl.autograd.modes import no_grad
-from minidl.backend.random import Generator, default_generator
+from minidl.backend.random import Generator
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn.arguments import is_real
 
@@ -167,10 +167,6 @@ def _kaiming_std(who: str, tensor: Tensor, a: float, mode: str, nonlinearity: st
 def _check_std(who: str, std: float) -> None:
     if not std >= 0:
         raise ArgumentError(who, expected="std >= 0", got=repr(std))
-
-
-def _host(generator: Generator | None) -> Any:
-    return (generator or default_generator()).host
 
 
 def _write(tensor: T, values: Any) -> T:

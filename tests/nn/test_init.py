@@ -116,6 +116,7 @@ def test_gains(name: str, param: float | None) -> None:
 
 BAD = [
     (lambda t: nn.init.uniform_(t, 2.0, 1.0), ArgumentError, "init.uniform_: expected a <= b, got a=2.0, b=1.0"),
+    (lambda t: nn.init.uniform_(t, generator=3), ArgumentError, "generator: expected a minidl.Generator or None"),
     (lambda t: nn.init.normal_(t, 0.0, -1.0), ArgumentError, "init.normal_: expected std >= 0, got -1.0"),
     (lambda t: nn.init.trunc_normal_(t, std=0.0), ArgumentError, "init.trunc_normal_: expected std > 0"),
     (lambda t: nn.init.trunc_normal_(t, a=9.0, b=10.0), ArgumentError, "init.trunc_normal_: expected an interval"),

@@ -203,6 +203,7 @@ BAD_LAYERS = [
     (lambda: nn.Dropout(-0.1), "Dropout: expected p between 0 and 1, got -0.1"),
     (lambda: nn.Dropout(1.1), "Dropout: expected p between 0 and 1, got 1.1"),
     (lambda: nn.Dropout2d("0.5"), "Dropout2d: expected p"),
+    (lambda: nn.Dropout(0.5, generator=3), "Dropout: expected generator as a minidl.Generator or None, got 3"),
     (lambda: nn.Dropout2d(float("nan")), "Dropout2d: expected p"),
     (lambda: nn.LeakyReLU("0.1"), "LeakyReLU: expected negative_slope"),
     (lambda: nn.Softmax(), "Softmax: expected an axis, such as dim=1, got None"),
