@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import weakref
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.autograd.base import BaseTensor, Edge, Version
+from minidl.autograd.engine import RETAIN
 from minidl.autograd.engine import backward as run_backward
 from minidl.autograd.modes import state
 from minidl.backend.arrays import device_of, namespace, to_device
@@ -61,19 +63,19 @@ class Tensor(BaseTensor):
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data = data
         self.grad = None
-        self.requires_grad = False
+        self._requires_grad = False
         self._edge = None
         self._hooks = None
         self._version = Version()
         if requires_grad:
-            self.requires_grad_()
+            self.requires_grad = True
 
     @classmethod
     def _make(cls, data: Any, edge: Edge | None = None, version: Version | None = None) -> Tensor:
         result = Tensor.__new__(Tensor)
         result.data = data
         result.grad = None
-        result.requires_grad = edge is not None
+        result._requires_grad = edge is not None
         result._edge = edge
         result._hooks = None
         result._version = Version() if version is None else version
@@ -214,17 +216,6 @@ class Tensor(BaseTensor):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether operations on this leaf are recorded; returns itself."""
-        if requires_grad and self.data.dtype.kind != "f":
-            raise DTypeError(
-                "requires_grad",
-                expected="a floating-point tensor",
-                got=str(self.data.dtype),
-                hint="Only real numbers have gradients: convert with .float().",
-            )
-        if not requires_grad and self._edge is not None:
-            raise GraphError(
-                "requires_grad_", expected="a leaf", got="the result of an operation", hint="Use .detach() instead."
-            )
         self.requires_grad = requires_grad
         return self
 
@@ -247,7 +238,7 @@ class Tensor(BaseTensor):
     def detach_(self) -> Tensor:
         """Leave the graph; returns itself."""
         self._edge = None
-        self.requires_grad = False
+        self._requires_grad = False
         return self
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
@@ -260,7 +251,7 @@ class Tensor(BaseTensor):
         if owner._hooks is None:
             owner._hooks = {}
         hooks = owner._hooks.setdefault(0 if self._edge is None else self._edge[1], {})
-        number = max(hooks, default=-1) + 1
+        number = next(_HOOK_NUMBERS)
         hooks[number] = hook
         return RemovableHandle(hooks, number)
 
@@ -268,6 +259,7 @@ class Tensor(BaseTensor):
         """Keep the gradient of this result of an operation in ``grad``, as leaves do."""
         if self._edge is None:
             return
+        node, index = self._edge
         reference = weakref.ref(self)  # the node must not keep the tensor alive
 
         def keep(gradient: Tensor) -> None:
@@ -275,7 +267,9 @@ class Tensor(BaseTensor):
             if tensor is not None:
                 tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
 
-        self.register_hook(keep)
+        if node._hooks is None:
+            node._hooks = {}
+        node._hooks.setdefault(index, {})[RETAIN] = keep
 
     # --- Writing in place ---------------------------------------------------------------------------------------
 
@@ -317,7 +311,7 @@ class Tensor(BaseTensor):
         self.data[...] = values
         self._bump()
         if isinstance(result, Tensor) and result.requires_grad:
-            self._edge, self.requires_grad = result._edge, True
+            self._edge, self._requires_grad = result._edge, True
         return self
 
     def _in_place(self, who: str, operation: Callable[..., Any], *operands: Any, **options: Any) -> Tensor:
@@ -802,9 +796,11 @@ class Tensor(BaseTensor):
 
 def _operand(value: Any) -> bool:
     """Whether a value may stand beside a tensor in an operator."""
-    return isinstance(value, (BaseTensor, int, float, np.ndarray, np.generic)) or hasattr(
-        value, "__cuda_array_interface__"
-    )
+    return isinstance(value, _OPERANDS) or hasattr(value, "__cuda_array_interface__")
+
+
+_HOOK_NUMBERS = itertools.count()
+_OPERANDS = (BaseTensor, int, float, np.ndarray, np.generic)
 
 
 def _host(generator: Any) -> np.random.Generator:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minidl.errors import DTypeError, GraphError
+
 if TYPE_CHECKING:
     from minidl.autograd.function import Function
 
@@ -31,11 +33,11 @@ class BaseTensor:
     before it, and never its own result, so no reference cycle keeps memory alive.
     """
 
-    __slots__ = ("__weakref__", "_edge", "_hooks", "_version", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_edge", "_hooks", "_requires_grad", "_version", "data", "grad")
 
     data: Any
     grad: Any
-    requires_grad: bool
+    _requires_grad: bool
     _edge: Edge | None
     _hooks: dict[int, dict[int, Callable[[Any], Any]]] | None  # output index (0) -> number -> hook
     _version: Version
@@ -44,6 +46,26 @@ class BaseTensor:
     def _make(cls, data: Any, edge: Edge | None = None, version: Version | None = None) -> Any:
         """A tensor of the public class around ``data``, without copying or checking."""
         raise NotImplementedError
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded; may be set on leaves."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DTypeError(
+                "requires_grad",
+                expected="a floating-point tensor",
+                got=str(self.data.dtype),
+                hint="Only real numbers have gradients: convert with .float().",
+            )
+        if not requires_grad and self._edge is not None:
+            raise GraphError(
+                "requires_grad", expected="a leaf", got="the result of an operation", hint="Use .detach() instead."
+            )
+        self._requires_grad = bool(requires_grad)
 
     @property
     def is_leaf(self) -> bool:
@@ -59,7 +81,7 @@ class BaseTensor:
         """Where a gradient of this tensor goes; None if it needs none."""
         if self._edge is not None:
             return self._edge
-        return (self, 0) if self.requires_grad else None
+        return (self, 0) if self._requires_grad else None
 
 
 T = TypeVar("T", bound=BaseTensor)

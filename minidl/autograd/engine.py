@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,10 @@ from minidl.backend.arrays import check_same_device, namespace
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 __all__ = ["backward", "grad"]
+
+
+# The number of the hook behind retain_grad(): it comes last, to see what the others made of the gradient.
+RETAIN = -1
 
 
 class _Sum:
@@ -169,7 +174,8 @@ def _run_hooks(node: Any, slots: dict[int, _Sum]) -> None:
         if index not in slots:
             continue
         total = slots[index]
-        for hook in list(hooks.values()):
+        for number in sorted(hooks, key=lambda n: n if n != RETAIN else math.inf):
+            hook = hooks[number]
             is_tensor = isinstance(total.value, BaseTensor)
             answer = hook(total.value if is_tensor else make(total.value))
             total.owned = False  # the hook may have kept what it saw

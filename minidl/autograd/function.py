@@ -62,37 +62,37 @@ class Function:
     def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run ``forward`` on the inputs' arrays and record the node if any input needs a gradient."""
         node = cls()
-        arrays = []
-        needs = []
+        arrays: list[Any] = []
+        edges: list[Edge | None] = []
         first: BaseTensor | None = None
+        recording = state.enabled
         record = False
         for x in inputs:
+            edge = None
             if isinstance(x, BaseTensor):
                 array = x.data
                 arrays.append(array)
-                needs.append(x.requires_grad)
-                record = record or x.requires_grad
+                if recording and x._requires_grad:
+                    edge = x._edge or (x, 0)
+                    record = True
                 if first is None:
                     first = x
                 elif type(array) is not type(first.data):
                     check_same_device(cls.__name__, array, first.data)
             else:
                 arrays.append(x)
-                needs.append(False)
+            edges.append(edge)
         if first is None:
-            raise DTypeError(
-                cls.__name__, expected="at least one Tensor", got=", ".join(type(x).__name__ for x in inputs)
-            )
-        if not (record and state.enabled):
-            node.needs_input_grad = (False,) * len(needs)
-            result = cls.forward(node, *arrays, **options)
-            return node._wrap(result, inputs, arrays, first)
-        node.needs_input_grad = tuple(needs)
-        node._maker = type(first)
-        node._edges = tuple([x._gradient_edge() if need else None for x, need in zip(inputs, needs)])
-        node._input_shapes = tuple([getattr(array, "shape", ()) for array in arrays])
-        result = cls.forward(node, *arrays, **options)
-        return node._wrap(result, inputs, arrays, first, recorded=True)
+            got = ", ".join(type(x).__name__ for x in inputs)
+            raise DTypeError(cls.__name__, expected="at least one Tensor", got=got)
+        if record:
+            node.needs_input_grad = tuple([edge is not None for edge in edges])
+            node._maker = type(first)
+            node._edges = tuple(edges)
+            node._input_shapes = tuple([getattr(array, "shape", ()) for array in arrays])
+        else:
+            node.needs_input_grad = (False,) * len(arrays)
+        return node._wrap(cls.forward(node, *arrays, **options), inputs, arrays, first, record)
 
     @classmethod
     def evaluate(cls, *inputs: Any, **options: Any) -> Any:
@@ -108,28 +108,34 @@ class Function:
         self, result: Any, inputs: tuple[Any, ...], arrays: list[Any], first: BaseTensor, recorded: bool = False
     ) -> Any:
         """Tensors around what ``forward`` returned, attached to this node where they carry a gradient."""
-        several = isinstance(result, tuple)
+        several = type(result) is tuple
         results = result if several else (result,)
-        tensors = []
-        for i, out in enumerate(results):
-            array = out if hasattr(out, "strides") and out.ndim else namespace(first.data).asarray(out)
-            version = None
-            if array.base is not None or array is first.data:  # maybe a view: it then shares the input's version
-                for x, a in zip(inputs, arrays):
-                    if isinstance(x, BaseTensor) and (
-                        array is a or array.base is a or array.base is a.base is not None
-                    ):
-                        version = x._version
-                        version.shared = True
-                        break
-            differentiable = recorded and array.dtype.kind == "f" and not any(out is c for c in self._constant_outputs)
-            tensors.append(first._make(array, (self, i) if differentiable else None, version))
+        tensors = [self._tensor(out, i, inputs, arrays, first, recorded) for i, out in enumerate(results)]
         if recorded:
-            self._output_shapes = tuple([(t.data.shape, t.data.dtype) for t in tensors]) if several else ()
+            if several:
+                self._output_shapes = tuple([(t.data.shape, t.data.dtype) for t in tensors])
             if self._to_save:
                 self._saved = [self._remember(array, inputs, arrays, results, tensors) for array in self._to_save]
-        self._to_save = self._constant_outputs = ()
+        if self._to_save:
+            self._to_save = ()
         return tuple(tensors) if several else tensors[0]
+
+    def _tensor(
+        self, out: Any, index: int, inputs: tuple[Any, ...], arrays: list[Any], first: BaseTensor, recorded: bool
+    ) -> Any:
+        """A tensor around result number ``index``; if it is a view of an input it shares that input's version."""
+        array = out if type(out) is type(first.data) else namespace(first.data).asarray(out)
+        version = None
+        base = array.base
+        if base is not None or array is arrays[0]:
+            for x, a in zip(inputs, arrays):
+                if isinstance(x, BaseTensor) and (array is a or base is a or base is a.base is not None):
+                    version = x._version
+                    version.shared = True
+                    break
+        constant = self._constant_outputs and any(out is c for c in self._constant_outputs)
+        edge = (self, index) if recorded and array.dtype.kind == "f" and not constant else None
+        return first._make(array, edge, version)
 
     @staticmethod
     def _remember(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -40,6 +41,9 @@ class _Mode:
         state.enabled = self._previous
 
     def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             previous = state.enabled
@@ -50,6 +54,26 @@ class _Mode:
                 state.enabled = previous
 
         return wrapped  # type: ignore[return-value]
+
+    def _wrap_generator(self, function: Any) -> Any:
+        """The mode holds inside the generator's body, not in the loop that draws from it."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            sent = None
+            while True:
+                previous = state.enabled
+                state.enabled = self._target
+                try:
+                    value = generator.send(sent)
+                except StopIteration as stop:
+                    return stop.value
+                finally:
+                    state.enabled = previous
+                sent = yield value
+
+        return wrapped
 
 
 class no_grad(_Mode):
@@ -79,3 +103,7 @@ class set_grad_enabled(_Mode):
     def __enter__(self) -> None:
         self._previous = self._before
         state.enabled = self._target
+
+    def __call__(self, function: F) -> F:
+        state.enabled = self._before  # used as a decorator it acts only inside the function
+        return super().__call__(function)

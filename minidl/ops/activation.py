@@ -8,7 +8,7 @@ from minidl import kernels
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.errors import DTypeError
-from minidl.ops.elementwise import Exp
+from minidl.ops.elementwise import Exp, as_float
 from minidl.ops.promotion import require_float, require_tensor
 from minidl.ops.reduction import normalize_axes
 
@@ -165,13 +165,13 @@ def leaky_relu(input: T, negative_slope: float = 0.01, inplace: bool = False) ->
 
 
 def tanh(input: T) -> T:
-    """The hyperbolic tangent, element by element. Source: torch.tanh."""
-    return _apply("tanh", Tanh, input, False)
+    """The hyperbolic tangent, element by element; integers give float32. Source: torch.tanh."""
+    return Tanh.apply(as_float("tanh", input))
 
 
 def sigmoid(input: T) -> T:
-    """1 / (1 + exp(-input)), element by element. Source: torch.sigmoid."""
-    return _apply("sigmoid", Sigmoid, input, False)
+    """1 / (1 + exp(-input)), element by element; integers give float32. Source: torch.sigmoid."""
+    return Sigmoid.apply(as_float("sigmoid", input))
 
 
 def _along(who: str, operation: type[Function], input: Any, dim: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
-from minidl.backend.dtypes import float32
+from minidl.backend.dtypes import float32, uint8
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.promotion import as_tensor_like, cast, promote, require_tensor, result_type
 
@@ -257,6 +257,8 @@ class _RoundedDivision(Function):
 def _rounded_division(a: Any, b: Any, mode: str) -> Any:
     if mode not in ("floor", "trunc"):
         raise ArgumentError("div", expected='rounding_mode None, "floor" or "trunc"', got=repr(mode))
+    if result_type(a, b).kind == "b":
+        raise DTypeError("div", expected="numbers for a rounded division", got="bool")
     return _RoundedDivision.apply(a, b, mode=mode)
 
 
@@ -271,7 +273,11 @@ def neg(input: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input ** exponent element by element, with broadcasting; either may be a number. Source: torch.pow."""
     a, b = promote("pow", input, exponent)
-    if result_type(a, b).kind in "iu" and isinstance(b, int) and b < 0:
+    dtype = result_type(a, b)
+    if dtype.kind == "b":  # NumPy has no power of bool; as numbers 0 and 1 it stays within them
+        a, b = (cast(x, uint8) if isinstance(x, BaseTensor) else int(x) for x in (a, b))
+        return cast(_broadcast("pow", Pow, a, b), dtype)
+    if dtype.kind in "iu" and isinstance(b, int) and b < 0:
         raise ArgumentError("pow", expected="an exponent of at least 0 for integers", got=str(b), hint="Use .float().")
     with ignore_float_errors():
         return _broadcast("pow", Pow, a, b)

@@ -7,9 +7,9 @@ from typing import Any
 from minidl import kernels
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.errors import ArgumentError, DTypeError, ShapeError, dims
+from minidl.errors import ArgumentError, ShapeError, dims
 from minidl.ops.matmul import ChannelSum
-from minidl.ops.promotion import require_float
+from minidl.ops.promotion import require_float, same_dtype
 from minidl.ops.shape import pad
 from minidl.ops.windows import Pair, batched, check_fits, pair
 
@@ -93,7 +93,7 @@ def conv2d(
     goes to the right and bottom). Result (N, O, oh, ow) with oh = floor((H + 2 ph - dh (kh - 1) - 1) / sh) + 1, or
     without N. Raises ShapeError, ArgumentError, DTypeError. Source: torch.nn.functional.conv2d.
     """
-    require_float("conv2d", input, weight, *(() if bias is None else (bias,)))
+    require_float("conv2d", input, weight, bias)
     x: Any
     x, single = batched("conv2d", input)
     shape, kernel = x.data.shape, weight.data.shape
@@ -110,11 +110,7 @@ def conv2d(
         )
     if bias is not None and bias.data.shape != kernel[:1]:
         raise ShapeError("conv2d", expected=f"bias of shape ({kernel[0]},)", got=str(bias.data.shape))
-    dtypes = {str(t.data.dtype) for t in (x, weight, bias) if t is not None}
-    if len(dtypes) > 1:
-        raise DTypeError(
-            "conv2d", expected="one dtype", got=" and ".join(sorted(dtypes)), hint="Convert with .float()."
-        )
+    same_dtype("conv2d", x, weight, bias)
     strides = pair("conv2d", "stride", stride, 1)
     dilations = pair("conv2d", "dilation", dilation, 1)
     extents = dilations[0] * (kernel[2] - 1) + 1, dilations[1] * (kernel[3] - 1) + 1

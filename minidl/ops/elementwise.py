@@ -12,10 +12,10 @@ from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.arithmetic import Log
 from minidl.ops.promotion import cast, require_tensor
 
-__all__ = ["abs", "clamp", "cos", "exp", "log", "sign", "sin", "sqrt"]
+__all__ = ["abs", "as_float", "clamp", "cos", "exp", "log", "sign", "sin", "sqrt"]
 
 
-def _float(who: str, input: Any) -> Any:
+def as_float(who: str, input: Any) -> Any:
     """The tensor itself if it is floating-point, else as float32, as torch's unary functions do."""
     require_tensor(who, input)
     return input if input.data.dtype.kind == "f" else cast(input, float32)
@@ -105,27 +105,27 @@ class Clamp(Function):
 
 def exp(input: T) -> T:
     """e ** input, element by element, of any shape; integers give float32. Source: torch.exp."""
-    return Exp.apply(_float("exp", input))
+    return Exp.apply(as_float("exp", input))
 
 
 def log(input: T) -> T:
     """The natural logarithm, element by element; -inf at 0, NaN below; integers give float32. Source: torch.log."""
-    return Log.apply(_float("log", input))
+    return Log.apply(as_float("log", input))
 
 
 def sqrt(input: T) -> T:
     """The square root, element by element; NaN below 0; integers give float32. Source: torch.sqrt."""
-    return Sqrt.apply(_float("sqrt", input))
+    return Sqrt.apply(as_float("sqrt", input))
 
 
 def sin(input: T) -> T:
     """The sine of radians, element by element; integers give float32. Source: torch.sin."""
-    return Sin.apply(_float("sin", input))
+    return Sin.apply(as_float("sin", input))
 
 
 def cos(input: T) -> T:
     """The cosine of radians, element by element; integers give float32. Source: torch.cos."""
-    return Cos.apply(_float("cos", input))
+    return Cos.apply(as_float("cos", input))
 
 
 def abs(input: T) -> T:

@@ -10,7 +10,7 @@ from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError, dims
 from minidl.ops.arithmetic import unbroadcast
-from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.promotion import require_float, require_tensor, same_dtype
 from minidl.ops.reduction import Expand
 from minidl.ops.shape import reshape
 
@@ -67,14 +67,6 @@ class Linear(Function):
         )
 
 
-def _same_dtype(who: str, *tensors: Any) -> None:
-    dtypes = {str(t.data.dtype) for t in tensors}
-    if len(dtypes) > 1:
-        raise DTypeError(
-            who, expected="one dtype", got=" and ".join(sorted(dtypes)), hint="Convert with .float() or .double()."
-        )
-
-
 def matmul(input: Any, other: Any) -> Any:
     """The matrix product, over the last two axes; leading axes broadcast.
 
@@ -92,7 +84,7 @@ def matmul(input: Any, other: Any) -> Any:
             expected=f"as many rows on the right as columns on the left (left: {shape_a})",
             got=f"right: {shape_b}",
         )
-    _same_dtype("matmul", a, b)
+    same_dtype("matmul", a, b)
     if a.data.dtype.kind == "b":
         raise DTypeError("matmul", expected="numbers", got="bool")
     if len(shape_a) == 1:
@@ -114,7 +106,7 @@ def linear(input: T, weight: Any, bias: Any = None) -> T:
     input: (..., K); weight: (O, K); bias: (O,) or None; result (..., O). Raises ShapeError where K or O differ,
     DTypeError for mixed dtypes. Source: torch.nn.functional.linear.
     """
-    require_float("linear", input, weight, *(() if bias is None else (bias,)))
+    require_float("linear", input, weight, bias)
     shape = input.data.shape
     if weight.data.ndim != 2:
         raise ShapeError("linear", expected="a weight (O, K)", got=str(weight.data.shape))
@@ -127,7 +119,7 @@ def linear(input: T, weight: Any, bias: Any = None) -> T:
         )
     if bias is not None and bias.data.shape != weight.data.shape[:1]:
         raise ShapeError("linear", expected=f"bias of shape ({weight.data.shape[0]},)", got=str(bias.data.shape))
-    _same_dtype("linear", input, weight, *(() if bias is None else (bias,)))
+    same_dtype("linear", input, weight, bias)
     if len(shape) == 2:
         return Linear.apply(input, weight, bias)
     rows = reshape(input, -1, shape[-1])  # (..., K) -> (rows, K)

@@ -10,7 +10,7 @@ from minidl.backend.arrays import asarray, device_of, is_array
 from minidl.backend.dtypes import as_dtype, bool_, float32, int64
 from minidl.errors import DTypeError
 
-__all__ = ["Cast", "as_tensor_like", "cast", "promote", "require_float", "require_tensor", "result_type"]
+__all__ = ["Cast", "as_tensor_like", "cast", "promote", "require_float", "require_tensor", "result_type", "same_dtype"]
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -45,12 +45,28 @@ def require_tensor(who: str, *values: Any) -> None:
 
 
 def require_float(who: str, *values: Any) -> None:
-    """DTypeError naming the operation unless every value is a floating-point Tensor."""
-    require_tensor(who, *values)
-    for value in values:
+    """DTypeError naming the operation unless the first value, and every other that is not None, is a float Tensor."""
+    for i, value in enumerate(values):
+        if value is None and i:
+            continue
+        if not isinstance(value, BaseTensor):
+            require_tensor(who, *values[: i + 1])
         if value.data.dtype.kind != "f":
             raise DTypeError(
                 who, expected="a floating-point tensor", got=str(value.data.dtype), hint="Convert it with .float()."
+            )
+
+
+def same_dtype(who: str, first: Any, *others: Any) -> None:
+    """DTypeError naming the operation unless all tensors (None aside) have one dtype."""
+    dtype = first.data.dtype
+    for other in others:
+        if other is not None and other.data.dtype != dtype:
+            raise DTypeError(
+                who,
+                expected="one dtype",
+                got=f"{dtype} and {other.data.dtype}",
+                hint="Convert with .float() or .double().",
             )
 
 
