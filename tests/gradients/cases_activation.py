@@ -10,7 +10,7 @@ from gradients.case import Bad, Case, Operation
 from minidl.errors import DTypeError
 
 KINK = "no derivative at 0: torch takes 0 (ReLU) or the slope (leaky ReLU)"
-AT_ZERO = np.array([[-1.0, -0.0, 0.0, 1e-300, 2.0]])
+AT_ZERO = np.array([[-1.0, -0.0, 0.0, 1e-30, 2.0]])
 
 
 def pointwise(name: str, *arguments: Any, label: str = "", kink: bool = False, **options: Any) -> list[Case]:
@@ -32,11 +32,14 @@ def pointwise(name: str, *arguments: Any, label: str = "", kink: bool = False, *
     ]
     if kink:
         cases.append(Case(f"{prefix}at 0", lambda d: (AT_ZERO.copy(),), call, gradcheck=KINK))
+    cases.append(
+        Case(f"{prefix}0-d in an expression", lambda d: (d.nonzero(),), lambda m, x: call(m, x * 1.5) * 3.0 + 1.0)
+    )
     return [
         *cases,
         Case(
             f"{prefix}far out",
-            lambda d: (np.array([-1000.0, -30.0, 30.0, 1000.0]),),
+            lambda d: (np.array([-1000.0, -30.0, 0.5, 30.0, 1000.0]),),
             call,
             gradcheck=name == "relu" or "flat",
         ),

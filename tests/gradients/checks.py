@@ -67,7 +67,8 @@ def _output_gradients(outputs: list[Any], dtype: type = np.float64) -> list[np.n
 
 
 def _numpy(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.detach().numpy())
+    tensor = tensor.detach()
+    return np.asarray(tensor.numpy(force=True) if isinstance(tensor, torch.Tensor) else tensor.numpy())
 
 
 def _dtype(tensor: Any) -> str:
