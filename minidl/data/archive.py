@@ -93,7 +93,7 @@ def _read_member(
     with archive.open(member) as file:
         shape, fortran_order, dtype = _npy_header(file)
         is_image = member.startswith("x")
-        if dtype.hasobject or (dtype != np.uint8 if is_image else dtype.kind not in "ui"):
+        if dtype != np.uint8 if is_image else dtype.kind not in "ui":  # objects (pickles) are neither
             expected = "uint8" if is_image else "integers"
             raise DataError(form.name, expected=f"{expected} as {where}", got=f"the type {dtype}", hint=FOREIGN)
         if not shape or shape[1:] not in tails or not 1 <= shape[0] <= limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,12 @@ def test_threads_work_ahead_and_stop() -> None:
             return super().__getitem__(i)
 
     before = threading.active_count()
-    for _ in DataLoader(Watched(), 1, num_workers=2):
-        break
+    batches = iter(DataLoader(Watched(), 1, num_workers=2))
+    next(batches)
+    time.sleep(0.1)  # nobody asks for more
+    assert len(seen) == 4  # 2 * num_workers batches in flight, no more
     assert all(name.startswith("DataLoader") for name in seen)
-    assert len(seen) <= 4  # 2 * num_workers batches in flight, no more
+    del batches  # as a break in a loop does
     assert threading.active_count() == before
     batches = iter(DataLoader(Watched(), 1, num_workers=2))
     for _ in range(20):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import RidgeClassifier
 
 from minidl.data import shapes
 from minidl.data.drawing import _SHAPES
@@ -68,9 +68,9 @@ def test_area_of_each_shape(name: str) -> None:
 
 
 def test_a_linear_model_stays_under_60_percent() -> None:
-    data = shapes(train=1500, test=500)
+    data = shapes(train=2000, test=1000)
     train, test = (x.reshape(len(x), -1).astype(np.float32) / 255 - 0.5 for x in (data.x_train, data.x_test))
-    linear = LogisticRegression(C=1e-2, max_iter=30).fit(train, data.y_train)
+    linear = RidgeClassifier(alpha=1e3).fit(train, data.y_train)
     assert linear.score(train, data.y_train) > 0.3  # it has learnt something
     assert linear.score(test, data.y_test) < 0.6
 
