@@ -20,10 +20,10 @@ from typing import Any
 
 import llvmlite.binding
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-__all__ = ["AVAILABLE", "SMALL_PRODUCT", "address_gemm", "description", "single_thread", "split_gemm"]
+__all__ = ["AVAILABLE", "SMALL_PRODUCT", "description", "single_thread", "split_gemm"]
 
 # A BLAS library's names may carry a prefix (SciPy's builds) and a suffix (64-bit integers).
 _SPELLINGS = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
@@ -142,55 +142,46 @@ _dgemm = _external(_SYMBOLS["cblas_dgemm"], types.float64)
 _ROW_MAJOR, _NO_TRANSPOSE = 101, 111  # CBLAS's constants; transpose is 112
 
 
-def address_gemm(
-    transpose_a: int, transpose_b: int, m: int, n: int, k: int,
-    a: Any, a_offset: int, lda: int, b: Any, b_offset: int, ldb: int, beta: float, c: Any, c_offset: int, ldc: int,
+def split_gemm(
+    small: int, transpose_a: int, transpose_b: int, m: int, n: int, k: int,
+    a: int, lda: int, b: int, ldb: int, beta: Any, c: int, ldc: int,
 ) -> None:  # fmt: skip
     """Inside Numba kernels only: C = op(A) op(B) + beta C on one thread, op(A) (m, k), op(B) (k, n), C (m, n), row-major.
 
-    Each matrix is an array, the index of its first element in that array's memory, and the distance between its rows.
-    `transpose_a`, `transpose_b`: 1 where the matrix lies transposed, A as (k, m), B as (n, k). The caller must hold the
-    arrays (not only their addresses) for the time of the call, as Numba frees an array after its last use.
+    Each matrix is an address (see memory.py for how long it is good) and the distance between its rows in elements.
+    `transpose_a`, `transpose_b`: 1 where the matrix lies transposed, A as (k, m), B as (n, k). The type of `beta`, 0 or 1
+    as float32 or float64, is the type of all three matrices.
+
+    The product is made in blocks of C for which m*n*k stays at or below `small` (SMALL_PRODUCT; 0: in one call). The split
+    depends on the shapes only, and each element of C is still one inner product over the whole of k.
     """
-    raise NotImplementedError("address_gemm can only be called from a Numba kernel")
+    raise NotImplementedError("split_gemm can only be called from a Numba kernel")
 
 
-@overload(address_gemm, inline="never", jit_options={"error_model": "numpy", "nogil": True})
-def _address_gemm(transpose_a, transpose_b, m, n, k, a, a_offset, lda, b, b_offset, ldb, beta, c, c_offset, ldc):  # type: ignore[no-untyped-def]
-    product, real = (_sgemm, np.float32) if c.dtype == types.float32 else (_dgemm, np.float64)
+@overload(split_gemm, jit_options={"error_model": "numpy", "nogil": True})
+def _split_gemm(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+    product, real = (_sgemm, np.float32) if beta == types.float32 else (_dgemm, np.float64)
     size = np.dtype(real).itemsize
 
-    def implementation(transpose_a, transpose_b, m, n, k, a, a_offset, lda, b, b_offset, ldb, beta, c, c_offset, ldc):  # type: ignore[no-untyped-def]
-        product(
-            _ROW_MAJOR, _NO_TRANSPOSE + transpose_a, _NO_TRANSPOSE + transpose_b, m, n, k,
-            real(1.0), a.ctypes.data + size * a_offset, lda, b.ctypes.data + size * b_offset, ldb,
-            real(beta), c.ctypes.data + size * c_offset, ldc,
-        )  # fmt: skip
+    def implementation(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+        block_m, block_n = m, n
+        # OpenBLAS takes the case A B^T by its large kernels unless the result is tiny: splitting that would only cost.
+        if small > 0 and m * n * k > small and (transpose_a or not transpose_b):
+            # At least eight rows of full vectors; where the inner products are too long even for that, one call.
+            if 8 * n * k > small:
+                block_n = small // (8 * k) // 16 * 16
+            if block_n > 0:
+                block_m = max(8, small // (block_n * k) // 8 * 8)
+            else:
+                block_n = n
+        for j in range(0, n, block_n):
+            for i in range(0, m, block_m):
+                product(
+                    _ROW_MAJOR, _NO_TRANSPOSE + transpose_a, _NO_TRANSPOSE + transpose_b,
+                    min(block_m, m - i), min(block_n, n - j), k, real(1.0),
+                    a + size * (i if transpose_a else i * lda), lda,
+                    b + size * (j * ldb if transpose_b else j), ldb,
+                    beta, c + size * (i * ldc + j), ldc,
+                )  # fmt: skip
 
     return implementation
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def split_gemm(small, transpose_a, transpose_b, m, n, k, a, a_offset, lda, b, b_offset, ldb, beta, c, c_offset, ldc):  # type: ignore[no-untyped-def]
-    """address_gemm in blocks of C for which m*n*k stays at or below `small` (SMALL_PRODUCT; 0: in one call).
-
-    The split depends on the shapes only. Each element of C is still one inner product over the whole of k.
-    """
-    block_m, block_n = m, n
-    # OpenBLAS takes the case A B^T by its large kernels unless the result is tiny: splitting that one would only cost.
-    if small > 0 and m * n * k > small and (transpose_a or not transpose_b):
-        # Narrow blocks of full vectors, at least eight rows of them; too long an inner product is left in one call.
-        if 8 * n * k > small:
-            block_n = small // (8 * k) // 16 * 16
-        if block_n > 0:
-            block_m = max(8, small // (block_n * k) // 8 * 8)
-        else:
-            block_n = n
-    for j in range(0, n, block_n):
-        for i in range(0, m, block_m):
-            address_gemm(
-                transpose_a, transpose_b, min(block_m, m - i), min(block_n, n - j), k,
-                a, a_offset + (i if transpose_a else i * lda), lda,
-                b, b_offset + (j * ldb if transpose_b else j), ldb,
-                beta, c, c_offset + i * ldc + j, ldc,
-            )  # fmt: skip

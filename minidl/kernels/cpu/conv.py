@@ -22,7 +22,13 @@ from minidl.kernels.cpu.conv_pixels import (
     sum_partials,
     weight_gradient,
 )
-from minidl.kernels.cpu.conv_planes import convolve_planes, scatter_planes, to_planes, weight_gradient_planes
+from minidl.kernels.cpu.conv_planes import (
+    convolve_planes,
+    scatter_planes,
+    sum_partials_planes,
+    to_planes,
+    weight_gradient_planes,
+)
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import conv_output_size
 
@@ -136,7 +142,8 @@ def conv2d_weight_gradient(
             C, H, W = x.shape[1:]
             planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
             to_planes(x, planes, *padding, threads)
-            weight_gradient_planes(channels_last(grad), planes, partials, dweight, *stride, *dilation, SMALL_PRODUCT)
+            weight_gradient_planes(channels_last(grad), planes, partials, kh, kw, *stride, *dilation, SMALL_PRODUCT)
+            sum_partials_planes(partials, dweight)
         else:
             split = kh if chunks < MOST_CHUNKS else 1
             images = channels_last(grad), channels_last(x)

@@ -19,14 +19,16 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.cpu.blas import split_gemm
-from minidl.kernels.cpu.memory import copy_items, zero_items
+from minidl.kernels.cpu.memory import address_of, copy_items, zero_items
 
 __all__ = [
     "convolve",
+    "fill_bias",
     "pack_filters",
     "pack_flipped",
     "pack_rows",
     "rows_per_tile",
+    "rows_within_image",
     "scatter",
     "sum_partials",
     "weight_gradient",
@@ -47,6 +49,15 @@ LEAST_TILES = 16
 def rows_per_tile(rows: int, row_bytes: int) -> int:
     """Output rows in a tile: what fits in TILE_BYTES, but no more than leaves LEAST_TILES tiles; at least one."""
     return max(1, min(TILE_BYTES // max(row_bytes, 1), -(-rows // LEAST_TILES)))
+
+
+@njit(**SERIAL)
+def rows_within_image(oh: int, row_bytes: int) -> int:
+    """Output rows in a tile that must not reach into the next image: the largest divisor of oh that fits."""
+    rows = max(1, min(TILE_BYTES // max(row_bytes, 1), oh))
+    while oh % rows:
+        rows -= 1
+    return rows
 
 
 @njit(**SERIAL)
@@ -130,39 +141,45 @@ def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh
 
 
 @njit(**SERIAL)
-def _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _is_direct(kh: int, kw: int, sh: int, sw: int, ph: int, pw: int) -> bool:
+    """Whether im2col would copy the input as it is: a 1x1 convolution of every pixel."""
+    return kh == 1 and kw == 1 and sh == 1 and sw == 1 and ph == 0 and pw == 0
+
+
+@njit(**SERIAL)
+def fill_bias(bias: Array, y: Array, pixel: int, pixels: int) -> None:
+    """Write the bias (O,), where there is one, into pixels of y (N, oh, ow, O), for BLAS to add its product to it.
+
+    So the bias costs no pass of its own over the result.
+    """
+    O = bias.size
+    if O > 0:
+        for m in range(pixel, pixel + pixels):
+            copy_items(y, m * O, bias, 0, O)
+
+
+@njit(**SERIAL)
+def _convolve_rows(x, packed, bias, y, tile, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
     """Output rows first to last of convolve, `rows` at a time."""
-    N, _, _, C = x.shape
+    C = x.shape[3]
     _, oh, ow, O = y.shape
     G, K, Og = packed.shape
     Cg = C // G
-    # A 1x1 convolution needs no im2col: the input is the matrix.
-    direct = kh == 1 and kw == 1 and sh == 1 and sw == 1 and ph == 0 and pw == 0
-    tile = np.empty((1 if direct else rows * ow, K), x.dtype)
-    pixels_of_y = y.reshape(N * oh * ow, O)  # (N, oh, ow, O) -> (N*oh*ow, O)
-    beta = 0.0
+    direct = _is_direct(kh, kw, sh, sw, ph, pw)
+    beta = y.dtype.type(1 if bias.size else 0)
     for start in range(first, last, rows):
         count = min(rows, last - start)
         pixel, pixels = start * ow, count * ow
-        if bias.size:
-            # BLAS adds its product to the bias: no pass over the result of its own.
-            beta = 1.0
-            for m in range(pixel, pixel + pixels):
-                to = pixels_of_y[m]
-                for o in range(O):
-                    to[o] = bias[o]
+        fill_bias(bias, y, pixel, pixels)
         for g in range(G):
-            # y (pixels, Og) += tile (pixels, K) @ packed[g] (K, Og)
             if direct:
-                split_gemm(
-                    small, 0, 0, pixels, Og, K, x, pixel * C + g * Cg, C, packed, g * K * Og, Og,
-                    beta, y, pixel * O + g * Og, O,
-                )  # fmt: skip
+                a, lda = address_of(x, pixel * C + g * Cg), C
             else:
                 _fill_tile(x, tile, start, count, ow, oh, g, Cg, 0, kh, kw, sh, sw, ph, pw, dh, dw)
-                split_gemm(
-                    small, 0, 0, pixels, Og, K, tile, 0, K, packed, g * K * Og, Og, beta, y, pixel * O + g * Og, O
-                )  # fmt: skip
+                a, lda = address_of(tile, 0), K
+            # y (pixels, Og) = a (pixels, K) @ packed[g] (K, Og) + beta y
+            b, c = address_of(packed, g * K * Og), address_of(y, pixel * O + g * Og)
+            split_gemm(small, 0, 0, pixels, Og, K, a, lda, b, Og, beta, c, O)
 
 
 @njit(**PARALLEL)
@@ -172,41 +189,41 @@ def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads, small)
     Padding may be negative, so the same kernel is the input gradient of a convolution with stride 1.
     """
     N, oh, ow, _ = y.shape
-    rows = rows_per_tile(N * oh, ow * packed.shape[1] * x.itemsize)
+    K = packed.shape[1]
+    rows = rows_per_tile(N * oh, ow * K * x.itemsize)
     tiles = -(-N * oh // rows)
     workers = min(threads, tiles)
     for worker in prange(workers):
         first, last = worker * tiles // workers * rows, min((worker + 1) * tiles // workers * rows, N * oh)
-        _convolve_rows(x, packed, bias, y, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small)
+        tile = np.empty((rows * ow, K), x.dtype)
+        _convolve_rows(x, packed, bias, y, tile, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small)
 
 
 @njit(**SERIAL)
-def _weight_gradient_rows(grad, x, partial, first, last, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw, kh, small):  # type: ignore[no-untyped-def]
-    """Kernel rows i_start to i_stop of the filters' gradient over output rows first to last: into partial (G, K, Og)."""
-    _, _, _, C = x.shape
+def _weight_gradient_rows(
+    grad, x, partials, chunk, tile, rows, first, last, i_start, i_stop, kh, kw, sh, sw, ph, pw, dh, dw, small
+):  # type: ignore[no-untyped-def]
+    """Kernel rows i_start to i_stop of the filters' gradient over output rows first to last: into partials[chunk]."""
+    C = x.shape[3]
     _, oh, ow, O = grad.shape
-    G, K, Og = partial.shape
+    _, G, K, Og = partials.shape
     Cg = C // G
-    direct = kh == 1 and kw == 1 and sh == 1 and sw == 1 and ph == 0 and pw == 0
+    direct = _is_direct(kh, kw, sh, sw, ph, pw)
     part = (i_stop - i_start) * kw * Cg
-    rows = rows_per_tile((last - first) * LEAST_TILES, ow * part * x.itemsize)
-    tile = np.empty((1 if direct else rows * ow, part), x.dtype)
     for start in range(first, last, rows):
         count = min(rows, last - start)
         pixel, pixels = start * ow, count * ow
-        beta = 0.0 if start == first else 1.0
+        beta = grad.dtype.type(0 if start == first else 1)
         for g in range(G):
-            # partial[g] (part, Og) += tile^T (part, pixels) @ grad (pixels, Og)
-            to = (g * K + i_start * kw * Cg) * Og
             if direct:
-                split_gemm(
-                    small, 1, 0, part, Og, pixels, x, pixel * C + g * Cg, C, grad, pixel * O + g * Og, O, beta, partial, to, Og
-                )  # fmt: skip
+                a, lda = address_of(x, pixel * C + g * Cg), C
             else:
                 _fill_tile(x, tile, start, count, ow, oh, g, Cg, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw)
-                split_gemm(
-                    small, 1, 0, part, Og, pixels, tile, 0, part, grad, pixel * O + g * Og, O, beta, partial, to, Og
-                )  # fmt: skip
+                a, lda = address_of(tile, 0), part
+            # c (part, Og) = a^T (part, pixels) @ grad (pixels, Og) + beta c
+            b = address_of(grad, pixel * O + g * Og)
+            c = address_of(partials, ((chunk * G + g) * K + i_start * kw * Cg) * Og)
+            split_gemm(small, 1, 0, part, Og, pixels, a, lda, b, O, beta, c, Og)
 
 
 @njit(**PARALLEL)
@@ -216,66 +233,75 @@ def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw, sm
     Each chunk of output rows has a sum of its own, so no two threads add to the same place. With `split` (1 or kh) the
     kernel rows of a chunk are separate tasks too: more parallel work at no extra copying.
     """
-    N, oh, _, _ = grad.shape
-    chunks = partials.shape[0]
-    step = kh // split
+    N, oh, ow, _ = grad.shape
+    chunks, _, K, _ = partials.shape
+    step, part = kh // split, K // split
     for task in prange(chunks * split):
         chunk, i = task // split, task % split * step
         first, last = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
-        _weight_gradient_rows(grad, x, partials[chunk], first, last, i, i + step, kw, sh, sw, ph, pw, dh, dw, kh, small)
+        rows = rows_per_tile((last - first) * LEAST_TILES, ow * part * x.itemsize)
+        tile = np.empty((rows * ow, part), x.dtype)
+        _weight_gradient_rows(
+            grad, x, partials, chunk, tile, rows, first, last, i, i + step, kh, kw, sh, sw, ph, pw, dh, dw, small
+        )
+
+
+@njit(**SERIAL)
+def _sum_taps(partials, dweight, total, first, last):  # type: ignore[no-untyped-def]
+    """Kernel positions first to last of sum_partials; total (Og,) is scratch."""
+    chunks, G, K, Og = partials.shape
+    _, Cg, _, kw = dweight.shape
+    for k in range(first, last):
+        for g in range(G):
+            for row in range(k * Cg, (k + 1) * Cg):
+                copy_items(total, 0, partials, (g * K + row) * Og, Og)
+                for chunk in range(1, chunks):
+                    part = partials[chunk, g, row]
+                    for o in range(Og):
+                        total[o] += part[o]
+                for o in range(Og):
+                    dweight[g * Og + o, row - k * Cg, k // kw, k % kw] = total[o]
 
 
 @njit(**PARALLEL)
 def sum_partials(partials, dweight, threads):  # type: ignore[no-untyped-def]
     """Add the chunks in order, and restore the filters' order: partials (chunks, G, kh*kw*Cg, Og) -> (O, Cg, kh, kw)."""
-    chunks, G, K, Og = partials.shape
-    _, Cg, kh, kw = dweight.shape
-    workers = min(threads, kh * kw)
+    taps = dweight.shape[2] * dweight.shape[3]
+    workers = min(threads, taps)
     for worker in prange(workers):
-        total = np.empty(Og, partials.dtype)
-        for k in range(worker * kh * kw // workers, (worker + 1) * kh * kw // workers):
-            for g in range(G):
-                for c in range(Cg):
-                    total[:] = partials[0, g, k * Cg + c]
-                    for chunk in range(1, chunks):
-                        part = partials[chunk, g, k * Cg + c]
-                        for o in range(Og):
-                            total[o] += part[o]
-                    for o in range(Og):
-                        dweight[g * Og + o, c, k // kw, k % kw] = total[o]
+        total = np.empty(partials.shape[3], partials.dtype)
+        _sum_taps(partials, dweight, total, worker * taps // workers, (worker + 1) * taps // workers)
 
 
 @njit(**SERIAL)
-def _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
-    """Input gradient of image n: products into the tile, then col2im."""
+def _scatter_images(grad, packed, dx, tile, rows, first, last, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+    """Input gradient of images first to last: products into the tile, then col2im."""
     _, oh, ow, O = grad.shape
     _, H, W, C = dx.shape
     K = packed.shape[1]
     Cg = K // (kh * kw)
     G = C // Cg
     Og = O // G
-    dx[n] = 0
-    for start in range(0, oh, rows):
-        count = min(rows, oh - start)
+    zero_items(dx, first * H * W * C, (last - first) * H * W * C)
+    beta = grad.dtype.type(0)
+    for image_row in range(first * oh, last * oh, rows):  # rows divides oh: a tile lies within an image
+        n, start = divmod(image_row, oh)
         for g in range(G):
             # tile (pixels, K) = grad (pixels, Og) @ packed of this group (Og, K)
-            split_gemm(
-                small, 0, 0, count * ow, K, Og, grad, (n * oh + start) * ow * O + g * Og, O, packed, g * Og * K, K,
-                0.0, tile, 0, K,
-            )  # fmt: skip
-            for r in range(count):
-                for q in range(ow):
-                    column = tile[r * ow + q]
-                    for i in range(kh):
-                        h = (start + r) * sh - ph + i * dh
-                        if h < 0 or h >= H:
-                            continue
+            a, b = address_of(grad, image_row * ow * O + g * Og), address_of(packed, g * Og * K)
+            split_gemm(small, 0, 0, rows * ow, K, Og, a, O, b, K, beta, address_of(tile, 0), K)
+            for r in range(rows):
+                for i in range(kh):
+                    h = (start + r) * sh - ph + i * dh
+                    if h < 0 or h >= H:
+                        continue
+                    for q in range(ow):
                         for j in range(kw):
                             w = q * sw - pw + j * dw
                             if w < 0 or w >= W:
                                 continue
                             to = dx[n, h, w, g * Cg : (g + 1) * Cg]
-                            part = column[(i * kw + j) * Cg : (i * kw + j + 1) * Cg]
+                            part = tile[r * ow + q, (i * kw + j) * Cg : (i * kw + j + 1) * Cg]
                             for c in range(Cg):
                                 to[c] += part[c]
 
@@ -285,9 +311,9 @@ def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):  
     """Input gradient for any stride: grad (N, oh, ow, O), packed (O, K) -> dx (N, H, W, C). One image, one thread."""
     N, oh, ow, _ = grad.shape
     K = packed.shape[1]
+    rows = rows_within_image(oh, ow * K * grad.itemsize)
     workers = min(threads, N)
-    rows = max(1, min(TILE_BYTES // (ow * K * grad.itemsize), oh))
     for worker in prange(workers):
         tile = np.empty((rows * ow, K), grad.dtype)
-        for n in range(worker * N // workers, (worker + 1) * N // workers):
-            _scatter_image(grad, packed, dx, n, tile, rows, kh, kw, sh, sw, ph, pw, dh, dw, small)
+        first, last = worker * N // workers, (worker + 1) * N // workers
+        _scatter_images(grad, packed, dx, tile, rows, first, last, kh, kw, sh, sw, ph, pw, dh, dw, small)

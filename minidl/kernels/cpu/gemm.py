@@ -12,6 +12,7 @@ from numba import njit, prange
 
 from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread, split_gemm
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
+from minidl.kernels.cpu.memory import address_of
 from minidl.kernels.cpu.threads import parallel_region
 
 __all__ = ["channel_sum", "gemm"]
@@ -31,19 +32,17 @@ def _multiply(a, ta, b, tb, bias, c, row, rows, column, columns, small):  # type
     """One piece of the product: rows row to row+rows and columns column to column+columns of c (M, N)."""
     N = c.shape[1]
     K = a.shape[0] if ta else a.shape[1]
-    beta = 0.0
+    beta = c.dtype.type(1 if bias.size else 0)  # BLAS adds its product to the bias
     if bias.size:
-        beta = 1.0  # BLAS adds its product to the bias
         for i in range(row, row + rows):
             line = c[i, column : column + columns]
             part = bias[column : column + columns]
             for j in range(columns):
                 line[j] = part[j]
-    split_gemm(
-        small, ta, tb, rows, columns, K,
-        a, row if ta else row * K, a.shape[1], b, column * K if tb else column, b.shape[1],
-        beta, c, row * N + column, N,
-    )  # fmt: skip
+    a_piece = address_of(a, row if ta else row * K)
+    b_piece = address_of(b, column * K if tb else column)
+    c_piece = address_of(c, row * N + column)
+    split_gemm(small, ta, tb, rows, columns, K, a_piece, a.shape[1], b_piece, b.shape[1], beta, c_piece, N)
 
 
 @njit(**PARALLEL)
