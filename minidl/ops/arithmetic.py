@@ -190,11 +190,11 @@ class Extremum(Function):
     def backward(self, grad: Any) -> Any:
         a, b = self.saved_arrays
         need_a, need_b = self.needs_input_grad
-        wins = a > b if self.larger else a < b
-        share = wins.astype(grad.dtype) + (a == b).astype(grad.dtype) / 2  # what a gets; b gets the rest
+        a_loses, b_loses = (a < b, b < a) if self.larger else (a > b, b > a)  # beside a NaN neither does, as in torch
+        half = (a == b).astype(grad.dtype) / 2
         return (
-            unbroadcast(grad * share, self.shapes[0]) if need_a else None,
-            unbroadcast(grad * (1 - share), self.shapes[1]) if need_b else None,
+            unbroadcast(grad * ((~a_loses).astype(grad.dtype) - half), self.shapes[0]) if need_a else None,
+            unbroadcast(grad * ((~b_loses).astype(grad.dtype) - half), self.shapes[1]) if need_b else None,
         )
 
 

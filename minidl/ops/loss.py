@@ -219,7 +219,10 @@ def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100
     if reduction == "none":
         return losses.reshape(target.data.shape)
     total = losses.sum()
-    return total if reduction == "sum" else _divide(total, _total_weight(labels, weights, ignore_index))
+    if reduction == "sum":
+        return total
+    divisor = _total_weight(labels, weights, ignore_index)
+    return total / divisor if divisor else total + math.nan  # nothing counted: NaN, whose gradient is 0, as in torch
 
 
 def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:
@@ -237,6 +240,11 @@ def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:
             stacklevel=2,
         )
     values: Any = input
-    difference = values - target
+    try:
+        difference = values - target
+    except ShapeError:
+        raise ShapeError(
+            "mse_loss", expected=f"a target of the input's shape {input.data.shape}", got=str(target.data.shape)
+        ) from None
     squares = difference * difference
     return squares if reduction == "none" else sum(squares) if reduction == "sum" else mean(squares)

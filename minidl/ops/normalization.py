@@ -32,7 +32,7 @@ class BatchNorm(Function):
     ) -> Any:
         y, mean, variance, inverse_std = kernels.batch_norm_forward(x, weight, bias, epsilon)
         count = x.size // x.shape[1]
-        if running is not None:
+        if running is not None and count:
             running_mean, running_var = running
             running_mean += momentum * (mean - running_mean)
             running_var += momentum * (variance * (count / max(count - 1, 1)) - running_var)
@@ -50,7 +50,7 @@ class BatchNorm(Function):
 
     def _composite(self, grad: Any, x: Any, weight: Any) -> Any:
         """The same gradients from differentiable operations, for create_graph alone; tested equal to the kernel's."""
-        n, ndim = self.count, x.ndim
+        n, ndim = max(self.count, 1), x.ndim
         centred = x - _column(ChannelSum.evaluate(x) / n, ndim)
         variance = ChannelSum.evaluate(centred * centred) / n
         inverse_std = (variance + self.epsilon) ** -0.5

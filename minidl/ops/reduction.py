@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from minidl.autograd.base import T
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.arithmetic import maximum, minimum
 from minidl.ops.elementwise import sqrt
 from minidl.ops.promotion import cast, require_float, require_tensor
 
@@ -209,7 +210,9 @@ def var(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = Fa
 def std(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
     """The standard deviation over axes: the square root of var. Source: torch.std."""
     require_float("std", input)
-    return sqrt(var(input, dim, correction=correction, keepdim=keepdim))
+    axes = normalize_axes("std", dim, input.data.ndim)
+    variance: Any = Var.apply(input, axes=axes, keepdim=keepdim, correction=correction)
+    return sqrt(variance)
 
 
 def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:
@@ -217,8 +220,10 @@ def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:
         raise ShapeError(who, expected="at least one element along the reduced axes", got=str(input.data.shape))
 
 
-def _extremum(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
+def _extremum(who: str, input: Any, dim: Any, keepdim: bool, larger: bool) -> Any:
     require_tensor(who, input)
+    if isinstance(dim, BaseTensor):
+        return maximum(input, dim) if larger else minimum(input, dim)
     if dim is None:
         if keepdim:
             raise ArgumentError(who, expected="a dim with keepdim=True", got="dim=None")

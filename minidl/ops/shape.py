@@ -273,7 +273,8 @@ def stack(tensors: Sequence[T], dim: int = 0) -> T:
     parts = _tensors("stack", tensors)
     if len({t.data.shape for t in parts}) > 1:
         raise ShapeError("stack", expected="tensors of one shape", got=", ".join(str(t.data.shape) for t in parts))
-    return cat([unsqueeze(t, dim) for t in parts], dim)
+    (axis,) = normalize_axes("stack", dim, parts[0].data.ndim + 1)
+    return cat([unsqueeze(t, axis) for t in parts], axis)
 
 
 def split(input: T, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[T, ...]:
@@ -322,7 +323,7 @@ def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | Non
     """
     require_tensor("pad", input)
     shape = input.data.shape
-    widths = _sizes("pad", (tuple(pad),))
+    widths = _sizes("pad", (pad,))
     if mode != "constant":
         raise ArgumentError("pad", expected='mode "constant"', got=repr(mode))
     if len(widths) % 2 or len(widths) > 2 * len(shape):

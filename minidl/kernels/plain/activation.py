@@ -29,7 +29,7 @@ def relu_forward(x: Any) -> Any:
 
 def relu_backward(grad: Any, y: Any) -> Any:
     """dL/dx = dL/dy where the output y > 0, else 0; ``grad`` and ``y`` have the shape of x."""
-    return np.where(y > 0, grad, np.zeros((), dtype=grad.dtype, like=grad))
+    return np.where(y > 0, grad, np.zeros_like(grad))
 
 
 def leaky_relu_forward(x: Any, negative_slope: float) -> Any:
