@@ -43,7 +43,11 @@ def binary(name: str, function: Callable[..., Any], draw: str = "normal", scalar
         Case(f"{name}: number on the right", lambda d: (getattr(d, draw)(2, 3),), lambda _, x: function(x, scalar)),
         Case(f"{name}: number on the left", lambda d: (getattr(d, draw)(2, 3),), lambda _, x: function(scalar, x)),
         Case(f"{name}: integer on the right", lambda d: (getattr(d, draw)(2, 3),), lambda _, x: function(x, 2)),
-        Case(f"{name}: the same tensor twice", lambda d: (getattr(d, draw)(2, 3),), lambda _, x: function(x, x) + x),
+        Case(
+            f"{name}: the same tensor twice",
+            lambda d: (getattr(d, draw)(2, 3),),
+            lambda _, x: function(x, x) + x * x,  # x / x alone has nothing but rounding for a gradient
+        ),
         Case(f"{name}: 0-d in an expression", lambda d: (getattr(d, draw)(),), lambda _, x: function(x, 3.0) * x + 1.0),
         Case(
             f"{name}: integer tensor on the right",
