@@ -6,7 +6,7 @@ __all__ = ["adaptive_bounds", "conv_output_size", "pool_output_size"]
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """Output length of a convolution: floor((size + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1, along one axis.
+    """Output length of a convolution: floor((size + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1 on one axis.
 
     The result is zero or negative where the dilated kernel is longer than the padded input; the caller refuses that.
     Source: the formula in torch.nn.Conv2d's documentation.

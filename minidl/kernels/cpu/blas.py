@@ -1,15 +1,20 @@
 """The BLAS library that NumPy brought along, called from inside Numba kernels at one thread.
 
-NumPy's own `@` runs OpenBLAS on OpenBLAS's threads. Inside a `prange` that is wrong twice: Numba's threads already fill
-the cores, and two thread pools that take turns cost more than the products themselves. So the kernels call `cblas_sgemm`
-and `cblas_dgemm` directly, one call per thread on its own tile, and `single_thread()` keeps OpenBLAS from adding threads.
+NumPy's own `@` runs OpenBLAS on OpenBLAS's threads. Inside a `prange` that is wrong twice: Numba's threads already
+fill the cores, and two thread pools that take turns cost more than the products themselves. So the kernels call
+`cblas_sgemm` and `cblas_dgemm` directly, each thread on its own tile, and `single_thread()` keeps OpenBLAS from adding
+threads.
 
 `AVAILABLE` is False where no library with the names looked for was found; then the kernels that need it must not be
 offered. Importing this module changes no setting of the process.
 """
 
+# mypy: disallow-untyped-defs=False
+# (Numba infers the types of kernels; their docstrings give shapes.)
+
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -37,10 +42,8 @@ _CORES_WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids", "Sapphi
 def _extension_modules() -> list[str]:
     """Files of extension modules that are linked to a BLAS library: NumPy's, then SciPy's where it is installed."""
     files = []
-    try:
+    with contextlib.suppress(ImportError):  # a private name of NumPy's: without it, SciPy's library may serve
         files.append(str(importlib.import_module("numpy.linalg._umath_linalg").__file__))
-    except ImportError:
-        pass
     scipy = importlib.util.find_spec("scipy")  # found, not imported: scipy.linalg takes a tenth of a second
     for place in (scipy.submodule_search_locations or ()) if scipy else ():
         files += [str(path) for path in sorted(Path(place, "linalg").glob("_fblas*"))]
@@ -81,8 +84,8 @@ if _library is not None:
     for _name, _symbol in _SYMBOLS.items():
         llvmlite.binding.add_symbol(_symbol, _library.addresses[_name])
 
-# On x86 with AVX-512, OpenBLAS multiplies without first repacking both matrices when m*n*k is at most 100**3, and is then
-# 15 to 30 % faster, at the peak of the processor. Other cores have no such kernels: 0, products are not split.
+# On x86 with AVX-512, OpenBLAS multiplies without first repacking both matrices when m*n*k is at most 100**3, and is
+# then 15 to 30 % faster, at the peak of the processor. Other cores have no such kernels: 0, products are not split.
 SMALL_PRODUCT = 1_000_000 if _library is not None and _library.core in _CORES_WITH_SMALL_KERNELS else 0
 
 
@@ -126,9 +129,9 @@ def single_thread() -> _SingleThread:
 
 
 def _external(symbol: str, real: Any) -> types.ExternalFunction:
-    # All integers are declared 64 bits wide, though a library with 32-bit integers exists too and the three enumerations
-    # are always `int`: on 64-bit Linux every argument has a register or an 8-byte slot of its own, and the callee reads
-    # the lower half. So one declaration, and one compiled kernel in the cache, serves both kinds of library.
+    # All integers are declared 64 bits wide, though a library with 32-bit integers exists too and the three
+    # enumerations are always `int`: on 64-bit Linux every argument has a register or an 8-byte slot of its own, and the
+    # callee reads the lower half. So one declaration, and one compiled kernel in the cache, serves both libraries.
     whole, pointer = types.int64, types.uintp
     order_and_flags, lengths = (whole,) * 3, (whole,) * 3
     return types.ExternalFunction(
@@ -146,24 +149,24 @@ def split_gemm(
     small: int, transpose_a: int, transpose_b: int, m: int, n: int, k: int,
     a: int, lda: int, b: int, ldb: int, beta: Any, c: int, ldc: int,
 ) -> None:  # fmt: skip
-    """Inside Numba kernels only: C = op(A) op(B) + beta C on one thread, op(A) (m, k), op(B) (k, n), C (m, n), row-major.
+    """Inside Numba kernels only: C = op(A) op(B) + beta C, op(A) (m, k), op(B) (k, n), C (m, n), row-major; one thread.
 
     Each matrix is an address (see memory.py for how long it is good) and the distance between its rows in elements.
-    `transpose_a`, `transpose_b`: 1 where the matrix lies transposed, A as (k, m), B as (n, k). The type of `beta`, 0 or 1
-    as float32 or float64, is the type of all three matrices.
+    `transpose_a`, `transpose_b`: 1 where the matrix lies transposed, A as (k, m), B as (n, k). The type of `beta`, 0 or
+    1 as float32 or float64, is the type of all three matrices.
 
-    The product is made in blocks of C for which m*n*k stays at or below `small` (SMALL_PRODUCT; 0: in one call). The split
-    depends on the shapes only, and each element of C is still one inner product over the whole of k.
+    The product is made in blocks of C for which m*n*k stays at or below `small` (SMALL_PRODUCT; 0: in one call). The
+    split depends on the shapes only, and each element of C is still one inner product over the whole of k.
     """
     raise NotImplementedError("split_gemm can only be called from a Numba kernel")
 
 
 @overload(split_gemm, jit_options={"error_model": "numpy", "nogil": True})
-def _split_gemm(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+def _split_gemm(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):
     product, real = (_sgemm, np.float32) if beta == types.float32 else (_dgemm, np.float64)
     size = np.dtype(real).itemsize
 
-    def implementation(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+    def implementation(small, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc):
         block_m, block_n = m, n
         # OpenBLAS takes the case A B^T by its large kernels unless the result is tiny: splitting that would only cost.
         if small > 0 and m * n * k > small and (transpose_a or not transpose_b):

@@ -8,8 +8,12 @@ and multiplied at once by BLAS on one thread, inside `prange`.
 An "output row" is one (image, row) pair, so that small images share a tile. Tiles depend on shapes only: the number of
 threads decides who computes a tile, never what is in it, and results are the same bits for any number of threads.
 
-Axes as in kernels/plain/conv.py; Cg = C/G and Og = O/G are a group's channels and filters, K = kh*kw*Cg a window's size.
+Axes as in kernels/plain/conv.py; Cg = C/G and Og = O/G are a group's channels and filters, K = kh*kw*Cg a window's
+size.
 """
+
+# mypy: disallow-untyped-defs=False
+# (Numba infers the types of kernels; their docstrings give shapes.)
 
 from __future__ import annotations
 
@@ -62,7 +66,7 @@ def rows_within_image(oh: int, row_bytes: int) -> int:
 
 @njit(**SERIAL)
 def pack_filters(weight: Array, packed: Array) -> None:
-    """Reorder filters (O, Cg, kh, kw) -> packed (G, kh*kw*Cg, Og), the order in which im2col meets channels-last memory."""
+    """Filters (O, Cg, kh, kw) -> packed (G, kh*kw*Cg, Og): the order in which im2col meets channels-last memory."""
     _, Cg, kh, kw = weight.shape
     G, _, Og = packed.shape
     for g in range(G):
@@ -99,7 +103,7 @@ def pack_rows(weight: Array, packed: Array) -> None:
 
 
 @njit(**SERIAL)
-def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw):  # type: ignore[no-untyped-def]
+def _fill_tile(x, tile, first, count, ow, oh, group, Cg, i_start, i_stop, kw, sh, sw, ph, pw, dh, dw):
     """Im2col of output rows first to first+count: x (N, H, W, C) -> tile (count*ow, (i_stop - i_start)*kw*Cg).
 
     Only kernel rows i_start to i_stop; positions in the padding become zero (padding may be negative: a crop).
@@ -159,7 +163,7 @@ def fill_bias(bias: Array, y: Array, pixel: int, pixels: int) -> None:
 
 
 @njit(**SERIAL)
-def _convolve_rows(x, packed, bias, y, tile, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _convolve_rows(x, packed, bias, y, tile, first, last, rows, kh, kw, sh, sw, ph, pw, dh, dw, small):
     """Output rows first to last of convolve, `rows` at a time."""
     C = x.shape[3]
     _, oh, ow, O = y.shape
@@ -183,7 +187,7 @@ def _convolve_rows(x, packed, bias, y, tile, first, last, rows, kh, kw, sh, sw, 
 
 
 @njit(**PARALLEL)
-def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
+def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):
     """y = x convolved: x (N, H, W, C), packed (G, K, Og), bias (O,) or empty -> y (N, oh, ow, O).
 
     Padding may be negative, so the same kernel is the input gradient of a convolution with stride 1.
@@ -202,7 +206,7 @@ def convolve(x, packed, bias, y, kh, kw, sh, sw, ph, pw, dh, dw, threads, small)
 @njit(**SERIAL)
 def _weight_gradient_rows(
     grad, x, partials, chunk, tile, rows, first, last, i_start, i_stop, kh, kw, sh, sw, ph, pw, dh, dw, small
-):  # type: ignore[no-untyped-def]
+):
     """Kernel rows i_start to i_stop of the filters' gradient over output rows first to last: into partials[chunk]."""
     C = x.shape[3]
     _, oh, ow, O = grad.shape
@@ -227,7 +231,7 @@ def _weight_gradient_rows(
 
 
 @njit(**PARALLEL)
-def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw, small):
     """Gradient by the filters, in parts: grad (N, oh, ow, O), x (N, H, W, C) -> partials (chunks, G, K, Og).
 
     Each chunk of output rows has a sum of its own, so no two threads add to the same place. With `split` (1 or kh) the
@@ -247,7 +251,7 @@ def weight_gradient(grad, x, partials, kh, kw, split, sh, sw, ph, pw, dh, dw, sm
 
 
 @njit(**SERIAL)
-def _sum_taps(partials, dweight, total, first, last):  # type: ignore[no-untyped-def]
+def _sum_taps(partials, dweight, total, first, last):
     """Kernel positions first to last of sum_partials; total (Og,) is scratch."""
     chunks, G, K, Og = partials.shape
     _, Cg, _, kw = dweight.shape
@@ -264,8 +268,8 @@ def _sum_taps(partials, dweight, total, first, last):  # type: ignore[no-untyped
 
 
 @njit(**PARALLEL)
-def sum_partials(partials, dweight, threads):  # type: ignore[no-untyped-def]
-    """Add the chunks in order, and restore the filters' order: partials (chunks, G, kh*kw*Cg, Og) -> (O, Cg, kh, kw)."""
+def sum_partials(partials, dweight, threads):
+    """Add the chunks in order, in the filters' own order: partials (chunks, G, kh*kw*Cg, Og) -> (O, Cg, kh, kw)."""
     taps = dweight.shape[2] * dweight.shape[3]
     workers = min(threads, taps)
     for worker in prange(workers):
@@ -274,7 +278,7 @@ def sum_partials(partials, dweight, threads):  # type: ignore[no-untyped-def]
 
 
 @njit(**SERIAL)
-def _scatter_images(grad, packed, dx, tile, rows, first, last, kh, kw, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _scatter_images(grad, packed, dx, tile, rows, first, last, kh, kw, sh, sw, ph, pw, dh, dw, small):
     """Input gradient of images first to last: products into the tile, then col2im."""
     _, oh, ow, O = grad.shape
     _, H, W, C = dx.shape
@@ -307,7 +311,7 @@ def _scatter_images(grad, packed, dx, tile, rows, first, last, kh, kw, sh, sw, p
 
 
 @njit(**PARALLEL)
-def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
+def scatter(grad, packed, dx, kh, kw, sh, sw, ph, pw, dh, dw, threads, small):
     """Input gradient for any stride: grad (N, oh, ow, O), packed (O, K) -> dx (N, H, W, C). One image, one thread."""
     N, oh, ow, _ = grad.shape
     K = packed.shape[1]

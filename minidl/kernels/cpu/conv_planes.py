@@ -1,12 +1,15 @@
-"""Convolution by channel planes, for inputs with few channels (images, grey or RGB; grouped and depthwise convolutions).
+"""Convolution by channel planes, for inputs with few channels: grey or RGB images, grouped and depthwise convolutions.
 
 With one or three channels a window's row is too short a stretch of memory to be copied fast, and the vector units idle.
 So the im2col tile is turned round: one row for every tap (c, i, j), one column for every output pixel. A tap of a whole
-output row is one contiguous stretch of a zero-padded channel plane; copying it, or adding to it, runs at full vector width,
-and the taps stand in the order of the filters' own memory, so that filters need not be reordered.
+output row is one contiguous stretch of a zero-padded channel plane; copying it, or adding to it, runs at full vector
+width, and the taps stand in the order of the filters' own memory, so that filters need not be reordered.
 
 Tiles, chunks and axes as in conv_pixels.py; planes are (N, C, H + 2*padding, W + 2*padding), here K = Cg*kh*kw.
 """
+
+# mypy: disallow-untyped-defs=False
+# (Numba infers the types of kernels; their docstrings give shapes.)
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ __all__ = ["convolve_planes", "scatter_planes", "sum_partials_planes", "to_plane
 
 
 @njit(**SERIAL)
-def _to_planes(x, planes, ph, pw, first, last):  # type: ignore[no-untyped-def]
+def _to_planes(x, planes, ph, pw, first, last):
     """Images first to last of to_planes."""
     _, C, H, W = x.shape
     Hp, Wp = planes.shape[2], planes.shape[3]
@@ -36,7 +39,7 @@ def _to_planes(x, planes, ph, pw, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(**PARALLEL)
-def to_planes(x, planes, ph, pw, threads):  # type: ignore[no-untyped-def]
+def to_planes(x, planes, ph, pw, threads):
     """Zero-padded channel planes of x (N, C, H, W) in any memory order: -> planes (N, C, H + 2*ph, W + 2*pw)."""
     N = x.shape[0]
     workers = min(threads, N)
@@ -45,7 +48,7 @@ def to_planes(x, planes, ph, pw, threads):  # type: ignore[no-untyped-def]
 
 
 @njit(**SERIAL)
-def _fill_tile(planes, tile, first, count, oh, ow, group, Cg, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+def _fill_tile(planes, tile, first, count, oh, ow, group, Cg, kh, kw, sh, sw, dh, dw):
     """Im2col of output rows first to first+count, one tap a row: planes -> tile (K, at least count*ow)."""
     _, C, Hp, Wp = planes.shape
     width = tile.shape[1]
@@ -69,7 +72,7 @@ def _fill_tile(planes, tile, first, count, oh, ow, group, Cg, kh, kw, sh, sw, dh
 
 
 @njit(**SERIAL)
-def _convolve_rows(planes, weight, bias, y, tile, first, last, rows, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _convolve_rows(planes, weight, bias, y, tile, first, last, rows, sh, sw, dh, dw, small):
     """Output rows first to last of convolve_planes, `rows` at a time."""
     _, Cg, kh, kw = weight.shape
     _, oh, ow, O = y.shape
@@ -89,7 +92,7 @@ def _convolve_rows(planes, weight, bias, y, tile, first, last, rows, sh, sw, dh,
 
 
 @njit(**PARALLEL)
-def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
+def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads, small):
     """Convolution: planes, weight (O, Cg, kh, kw) C-contiguous, bias (O,) or empty -> y (N, oh, ow, O)."""
     _, Cg, kh, kw = weight.shape
     N, oh, ow, _ = y.shape
@@ -104,7 +107,7 @@ def convolve_planes(planes, weight, bias, y, sh, sw, dh, dw, threads, small):  #
 
 
 @njit(**SERIAL)
-def _weight_gradient_rows(grad, planes, partials, chunk, tile, rows, first, last, Cg, kh, kw, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _weight_gradient_rows(grad, planes, partials, chunk, tile, rows, first, last, Cg, kh, kw, sh, sw, dh, dw, small):
     """The filters' gradient over output rows first to last: into partials[chunk] (G, K, Og)."""
     _, G, K, Og = partials.shape
     _, oh, ow, O = grad.shape
@@ -120,7 +123,7 @@ def _weight_gradient_rows(grad, planes, partials, chunk, tile, rows, first, last
 
 
 @njit(**PARALLEL)
-def weight_gradient_planes(grad, planes, partials, kh, kw, sh, sw, dh, dw, small):  # type: ignore[no-untyped-def]
+def weight_gradient_planes(grad, planes, partials, kh, kw, sh, sw, dh, dw, small):
     """Gradient by the filters, in parts: grad (N, oh, ow, O), planes -> partials (chunks, G, K, Og)."""
     N, oh, ow, _ = grad.shape
     chunks, G, K, _ = partials.shape
@@ -134,7 +137,7 @@ def weight_gradient_planes(grad, planes, partials, kh, kw, sh, sw, dh, dw, small
 
 
 @njit(**SERIAL)
-def sum_partials_planes(partials, dweight):  # type: ignore[no-untyped-def]
+def sum_partials_planes(partials, dweight):
     """Add the chunks in order, and transpose: partials (chunks, G, Cg*kh*kw, Og) -> dweight (O, Cg, kh, kw)."""
     chunks, G, K, Og = partials.shape
     filters = dweight.reshape(G * Og, K)  # (O, Cg, kh, kw) -> (O, K)
@@ -148,7 +151,7 @@ def sum_partials_planes(partials, dweight):  # type: ignore[no-untyped-def]
 
 
 @njit(**SERIAL)
-def _scatter_images(grad, weight, dx, tile, planes, rows, first, last, sh, sw, ph, pw, dh, dw, small):  # type: ignore[no-untyped-def]
+def _scatter_images(grad, weight, dx, tile, planes, rows, first, last, sh, sw, ph, pw, dh, dw, small):
     """Input gradient of images first to last: products into the tile, col2im into padded planes, from there to dx."""
     _, Cg, kh, kw = weight.shape
     _, oh, ow, O = grad.shape
@@ -184,8 +187,8 @@ def _scatter_images(grad, weight, dx, tile, planes, rows, first, last, sh, sw, p
 
 
 @njit(**PARALLEL)
-def scatter_planes(grad, weight, dx, sh, sw, ph, pw, dh, dw, threads, small):  # type: ignore[no-untyped-def]
-    """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) C-contiguous -> dx (N, H, W, C); an image, a thread."""
+def scatter_planes(grad, weight, dx, sh, sw, ph, pw, dh, dw, threads, small):
+    """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) C-contiguous -> dx (N, H, W, C)."""
     N, oh, ow, _ = grad.shape
     _, H, W, C = dx.shape
     K = weight.shape[1] * weight.shape[2] * weight.shape[3]

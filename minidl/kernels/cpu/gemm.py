@@ -3,6 +3,9 @@
 Signatures and formulas are those of kernels/plain/gemm.py.
 """
 
+# mypy: disallow-untyped-defs=False
+# (Numba infers the types of kernels; their docstrings give shapes.)
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,7 +31,7 @@ ROWS_PER_SUM = 1024
 
 
 @njit(**SERIAL)
-def _multiply(a, ta, b, tb, bias, c, row, rows, column, columns, small):  # type: ignore[no-untyped-def]
+def _multiply(a, ta, b, tb, bias, c, row, rows, column, columns, small):
     """One piece of the product: rows row to row+rows and columns column to column+columns of c (M, N)."""
     N = c.shape[1]
     K = a.shape[0] if ta else a.shape[1]
@@ -46,7 +49,7 @@ def _multiply(a, ta, b, tb, bias, c, row, rows, column, columns, small):  # type
 
 
 @njit(**PARALLEL)
-def _multiply_parallel(a, ta, b, tb, bias, c, piece, small):  # type: ignore[no-untyped-def]
+def _multiply_parallel(a, ta, b, tb, bias, c, piece, small):
     M, N = c.shape
     if M >= N:
         for p in prange((M + piece - 1) // piece):
@@ -94,7 +97,7 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 
 @njit(**SERIAL)
-def _sum_rows(rows, total):  # type: ignore[no-untyped-def]
+def _sum_rows(rows, total):
     """total (C,) float64 = sum of rows (P, C)."""
     total[:] = 0
     for p in range(rows.shape[0]):
@@ -104,7 +107,7 @@ def _sum_rows(rows, total):  # type: ignore[no-untyped-def]
 
 
 @njit(**PARALLEL)
-def _sum_pieces(rows, totals):  # type: ignore[no-untyped-def]
+def _sum_pieces(rows, totals):
     for piece in prange(totals.shape[0]):
         _sum_rows(rows[piece * ROWS_PER_SUM : (piece + 1) * ROWS_PER_SUM], totals[piece])
 

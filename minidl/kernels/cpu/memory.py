@@ -1,8 +1,11 @@
 """Addresses, and copies of short stretches of memory, inside Numba kernels.
 
-Addresses keep nothing alive, and Numba frees an array after its last use. A kernel may take addresses only of arrays that
-are its own arguments: those its caller holds until it returns.
+Addresses keep nothing alive, and Numba frees an array after its last use. A kernel may take addresses only of arrays
+that are its own arguments: those its caller holds until it returns.
 """
+
+# mypy: disallow-untyped-defs=False
+# (Numba infers the types of kernels; their docstrings give shapes.)
 
 from __future__ import annotations
 
@@ -26,10 +29,10 @@ def _bytes(context: Any, builder: Any, array_type: Any, count: Any) -> Any:
 
 
 @intrinsic
-def address_of(typing_context, array, offset):  # type: ignore[no-untyped-def]
+def address_of(typing_context, array, offset):
     """Address of the element at `offset` in the memory of a C-contiguous array."""
 
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):
         element = _element(context, builder, signature.args[0], *arguments)
         return builder.ptrtoint(element, context.get_value_type(types.uintp))
 
@@ -37,14 +40,14 @@ def address_of(typing_context, array, offset):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def copy_items(typing_context, to, to_offset, source, source_offset, count):  # type: ignore[no-untyped-def]
+def copy_items(typing_context, to, to_offset, source, source_offset, count):
     """Copy `count` elements between C-contiguous arrays, by positions in their memory; they must not overlap.
 
     A loop over 28 or 96 floats spends more on slicing, on asking whether the arrays overlap and on the odd elements at
     the end than on copying: half the time. This is one call of the C library's memcpy.
     """
 
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):
         to, to_offset, source, source_offset, count = arguments
         byte_pointer = ir.IntType(8).as_pointer()
         cgutils.raw_memcpy(
@@ -60,10 +63,10 @@ def copy_items(typing_context, to, to_offset, source, source_offset, count):  # 
 
 
 @intrinsic
-def zero_items(typing_context, to, to_offset, count):  # type: ignore[no-untyped-def]
+def zero_items(typing_context, to, to_offset, count):
     """Set `count` elements to zero, from a position in a C-contiguous array's memory on; one call of memset."""
 
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, arguments):
         to, to_offset, count = arguments
         pointer = builder.bitcast(
             _element(context, builder, signature.args[0], to, to_offset), ir.IntType(8).as_pointer()
