@@ -34,7 +34,7 @@ def confusion_matrix(path: str | os.PathLike[str], matrix: np.ndarray, classes: 
         for predicted in range(size):
             value = percent[true, predicted]
             # Small ones are noise to the eye; the diagonal is shown whatever it is.
-            if totals[true] and (value >= 0.5 or true == predicted):
+            if totals[true] and (value > 0.5 or true == predicted):
                 axes.text(
                     predicted,
                     true,

@@ -36,7 +36,10 @@ class Progress:
         self._start = self._shown = time.monotonic()
         self._bar: Any = None
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, desc=label, unit=" images", leave=False, dynamic_ncols=True, mininterval=0)
+            # When to redraw is decided in update: tqdm is not to decide it a second time.
+            self._bar = tqdm(
+                total=total, desc=label, unit=" images", leave=False, dynamic_ncols=True, mininterval=0, miniters=1
+            )
         self._notice: threading.Timer | None = None
         if not Progress._compiled:
             self._notice = threading.Timer(2.0, self._say_compiling)

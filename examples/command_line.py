@@ -1,0 +1,272 @@
+"""The command line of the examples: options, the device, the data set, and one sentence for whatever is wrong.
+
+Exit status: 0 done, 1 the disk failed, 2 bad input, 130 stopped by Ctrl-C (the last finished epoch is kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import minidl
+from minidl import nn, optim
+from minidl.data import ImageData, cifar10, is_available, mnist, shapes
+
+TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "shapes": "shapes"}
+LEARNING_RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}
+
+
+class BadInput(Exception):
+    """What the user asked for cannot be done; the text is the whole message."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is particular to an example: its real data set, the size of its images, and its defaults."""
+
+    name: str
+    data: str
+    size: int
+    channels: int
+    epochs: int
+    batch_size: int
+    optimizer: str
+    smallest_batch: int = 1
+
+
+@dataclass
+class Options:
+    """What the user asked for, with every default filled in."""
+
+    example: Example
+    device: minidl.device
+    data: str
+    data_dir: str | None
+    epochs: int
+    batch_size: int
+    lr: float
+    optimizer: str
+    seed: int
+    out: Path
+    resume: bool
+    predict: list[Path]
+    finished: int = 0  # epochs that are safely on the disk
+
+    def file(self, kind: str, ending: str) -> Path:
+        """A file of the run in its folder; the data set's name stands in it."""
+        return self.out / f"{kind}-{self.data}.{ending}"
+
+    def say(self, text: str) -> None:
+        """Print a line that begins with the data set's name."""
+        print(f"{self.data} | {text}", flush=True)
+
+
+def start(example: Example, description: str, main: Callable[[Options], None]) -> NoReturn:
+    """Run ``main`` with the command line's options, and leave with an exit status: no traceback for bad input."""
+    options: Options | None = None
+    try:
+        options = _options(_parser(example, description).parse_args(), example)
+        main(options)
+    except (BadInput, ImportError, *_LIBRARY_ERRORS) as error:
+        _fail(example, str(error), 2)
+    except OSError as error:
+        kept = f" The last finished epoch ({options.finished}) is kept." if options and options.finished else ""
+        _fail(example, f"{error.filename or 'file'}: {error.strerror or error}.{kept}", 1)
+    except KeyboardInterrupt:
+        if options is None or not options.finished:
+            _fail(example, "stopped before the first epoch was finished; nothing was written.", 130)
+        again = f"go on with --resume --out {options.out}"
+        _fail(example, f"stopped; epoch {options.finished} is kept, {again}", 130)
+    sys.exit(0)
+
+
+# What the library raises for input that it cannot use. Errors of the program itself are of other types.
+_LIBRARY_ERRORS = (minidl.ArgumentError, minidl.DeviceError)
+
+
+def _fail(example: Example, message: str, status: int) -> NoReturn:
+    sys.stdout.flush()
+    print(f"{example.name}.py: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (--help lists all options)")
+
+
+def _parser(example: Example, description: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"{example.name}.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="exit status: 0 done, 1 the disk failed, 2 bad input, 130 stopped by Ctrl-C",
+    )
+    real = TITLES[example.data]
+    add = parser.add_argument
+    add("--device", default="auto", help="auto (a GPU if there is one), cpu, gpu or gpu:N (default: auto)")
+    add(
+        "--data",
+        default="auto",
+        choices=["auto", example.data, "shapes"],
+        help=f"auto: {real} if it is on this machine, else shapes, which minidl draws itself (default: auto)",
+    )
+    add("--data-dir", metavar="FOLDER", help=f"the folder with {example.data}.npz (default: $MINIDL_DATA, else ./data)")
+    add("--epochs", type=_integer(0), default=example.epochs, metavar="N", help=f"default: {example.epochs}")
+    least = example.smallest_batch
+    add("--batch-size", type=_integer(least), metavar="N", help=f"at least {least} (default: {example.batch_size})")
+    add("--lr", type=_positive, metavar="X", help="learning rate (default: 0.01 for sgd, 0.001 for adam and adamw)")
+    add("--optimizer", choices=list(LEARNING_RATES), help=f"default: {example.optimizer}; sgd has momentum 0.9")
+    add("--seed", type=_integer(0), metavar="N", help="of initial weights, order and augmentation (default: 0)")
+    add("--out", type=Path, metavar="FOLDER", help=f"for all results (default: runs/{example.name}-DATA)")
+    add("--resume", action="store_true", help="go on after the last finished epoch of the run in --out")
+    add("--predict", nargs="+", type=Path, default=[], metavar="IMAGE", help="classify images by the weights in --out")
+    return parser
+
+
+def _integer(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**63:
+            raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
+        return value
+
+    return read
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def _options(given: argparse.Namespace, example: Example) -> Options:
+    """The options with defaults filled in; those of a resumed run come from its checkpoint."""
+    device = _device(given.device)
+    data = _choose_data(given, example)
+    out = given.out or Path("runs") / f"{example.name}-{data}"
+    defaults: dict[str, Any] = {"batch_size": example.batch_size, "optimizer": example.optimizer, "seed": 0}
+    if given.resume and not given.predict:
+        defaults = _settings_of_run(given, example, out / f"checkpoint-{data}.safetensors", data)
+    chosen = {name: getattr(given, name) if getattr(given, name) is not None else defaults[name] for name in defaults}
+    lr = given.lr if given.lr is not None else defaults.get("lr", LEARNING_RATES[chosen["optimizer"]])
+    return Options(
+        example=example,
+        device=device,
+        data=data,
+        data_dir=given.data_dir,
+        epochs=given.epochs,
+        batch_size=chosen["batch_size"],
+        lr=lr,
+        optimizer=chosen["optimizer"],
+        seed=chosen["seed"],
+        out=out,
+        resume=given.resume,
+        predict=given.predict,
+    )
+
+
+def _device(name: str) -> minidl.device:
+    if name == "auto":
+        return minidl.device("gpu" if minidl.gpu.is_available() else "cpu")
+    try:
+        device = minidl.device(name)
+    except minidl.ArgumentError as error:
+        raise BadInput(f"argument --device: expected auto, cpu, gpu or gpu:N, got {name!r}") from error
+    if device.type == "gpu":
+        minidl.gpu.require(device.index)
+    return device
+
+
+def _choose_data(given: argparse.Namespace, example: Example) -> str:
+    """The name of the data set. A data set asked for by name, or by naming its folder, is never replaced by another."""
+    folder = given.data_dir or os.environ.get("MINIDL_DATA")
+    if given.data == "shapes" or (given.predict and given.data != "auto"):
+        return str(given.data)
+    if given.predict and given.out is not None:
+        found = sorted(given.out.glob("weights-*.safetensors"))
+        names = [path.stem.removeprefix("weights-") for path in found]
+        return names[0] if len(names) == 1 else example.data
+    if is_available(example.data, given.data_dir):
+        return example.data
+    if folder and (given.data_dir is not None or given.data == example.data):
+        missing = "" if Path(folder).is_dir() else " (there is no such folder)"
+        raise BadInput(
+            f"no {example.data}.npz, nor the files that torchvision downloads, in {folder}{missing}. Name the folder "
+            f"that holds it with --data-dir, or give --data {example.data} without a folder to download it."
+        )
+    if given.data == example.data:
+        return example.data  # asked for by name: load_data downloads it
+    if not given.predict:
+        _announce_shapes(example)
+    return "shapes"
+
+
+def _announce_shapes(example: Example) -> None:
+    real, ask = TITLES[example.data], f"--data {example.data}"
+    lines = [
+        f"THIS IS NOT {real}.  {example.data}.npz was not found on this machine,",
+        "so the network learns `shapes`: ten classes of coloured shapes that minidl",
+        f"draws itself. Its figures say nothing about {real}.",
+        "",
+        f"{real} instead:  {ask}  downloads it through torchvision;",
+        f"{ask} --data-dir FOLDER  takes {example.data}.npz from a folder.",
+    ]
+    width = max(len(line) for line in lines)
+    print("\n".join(["*" * (width + 6), *(f"*  {line:<{width}}  *" for line in lines), "*" * (width + 6)]), flush=True)
+
+
+def _settings_of_run(given: argparse.Namespace, example: Example, path: Path, data: str) -> dict[str, Any]:
+    """Batch size, learning rate, optimizer and seed of the run to go on with; they cannot be changed half-way."""
+    if not path.is_file():
+        raise BadInput(
+            f"--resume: there is no {path}, so no epoch of a run with {data} was finished there. Name its folder with "
+            "--out and its data set with --data, or leave --resume out."
+        )
+    about = minidl.train.read_notes(path).get("about")
+    names = ("batch_size", "lr", "optimizer", "seed")
+    if not isinstance(about, dict) or not {"example", "data", *names} <= set(about):
+        raise BadInput(f"--resume: {path} was not written by this example.")
+    if (about["example"], about["data"]) != (example.name, data):
+        raise BadInput(f"--resume: {path} is a run of {about['example']}.py with {about['data']}, not with {data}.")
+    for name in names:
+        asked = getattr(given, name)
+        if asked is not None and asked != about[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise BadInput(
+                f"--resume: the run in {path.parent} was started with {option} {about[name]}, not {asked}; leave the "
+                "option out, or start anew in another --out."
+            )
+    return {name: about[name] for name in names}
+
+
+def load_data(options: Options) -> ImageData:
+    """The data set of the options; downloaded where it was asked for by name, without a folder, and is not here."""
+    if options.data == "shapes":
+        return shapes(options.example.size, options.example.channels)
+    load = cifar10 if options.data == "cifar10" else mnist
+    download = not is_available(options.data, options.data_dir)
+    if download:
+        options.say("downloading through torchvision into ./data ...")
+    return load(options.data_dir, download=download)
+
+
+def make_optimizer(options: Options, model: nn.Module) -> optim.Optimizer:
+    """The optimizer that was asked for, over all parameters."""
+    if options.optimizer == "sgd":
+        return optim.SGD(model.parameters(), lr=options.lr, momentum=0.9)
+    kind = optim.Adam if options.optimizer == "adam" else optim.AdamW
+    return kind(model.parameters(), lr=options.lr)
