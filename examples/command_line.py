@@ -219,7 +219,7 @@ def _announce_shapes(example: Example) -> None:
     real, ask = TITLES[example.data], f"--data {example.data}"
     lines = [
         f"THIS IS NOT {real}.  {example.data}.npz was not found on this machine,",
-        "so the network learns `shapes`: ten classes of coloured shapes that minidl",
+        "so the network learns `shapes`: ten classes of geometric shapes that minidl",
         f"draws itself. Its figures say nothing about {real}.",
         "",
         f"{real} instead:  {ask}  downloads it through torchvision;",
