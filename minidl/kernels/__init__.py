@@ -33,8 +33,8 @@ from minidl.kernels.plain import gemm as matrix  # its function of the same name
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-_FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-_BYTES = frozenset({np.dtype(np.uint8)})
+_FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+_BYTES: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.uint8)})
 
 _names: dict[str, dict[str, Callable[..., Any]]] = {}  # kernel -> dialect -> function
 _accepted: dict[str, frozenset[np.dtype[Any]]] = {}  # kernel -> what its cpu form takes as first argument

@@ -52,7 +52,7 @@ def test_inference_equals_torch(kernels: Any, shape: tuple[int, ...]) -> None:
     close(kernels.channel_affine(x, scale, shift), expected)
 
 
-@pytest.mark.parametrize("mean", [0.0, 1e3])
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e5])
 def test_float32_statistics_are_accurate(mean: float) -> None:
     """40,000 values with a mean far from zero, for which a naive sum of squares has no right digit left."""
     x = (normal(40, 6, 25, 40) + mean).astype(np.float32)

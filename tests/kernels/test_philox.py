@@ -78,3 +78,10 @@ def test_dropout_rate(p: float) -> None:
     assert abs(kept - x.size * (1 - p)) <= 4 * np.sqrt(x.size * p * (1 - p))
     other = cpu.dropout_forward(x, p, 3, 5, 1)
     assert p == 0 or (other != cpu.dropout_forward(x, p, 3, 4, 1)).any()  # another step, another mask
+
+
+@pytest.mark.parametrize("kernels", [plain, cpu])
+def test_a_word_equal_to_the_threshold_is_kept(kernels: Any) -> None:
+    words_ = random_words(1, 2, 3, 8)
+    y = kernels.dropout_forward(np.ones(8), float(words_[5]) / 2**32, 1, 2, 3)
+    np.testing.assert_array_equal(y != 0, words_ >= words_[5])

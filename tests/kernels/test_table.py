@@ -38,7 +38,7 @@ def test_the_first_array_decides(dtype: Any, dialect: str, monkeypatch: pytest.M
     x = np.array([-1, 2], dtype=dtype)
     assert kernels.dialect_of("relu_forward", x) == dialect
     assert kernels.relu_forward(x).tolist() == [0, 2]
-    monkeypatch.setattr(activation, "_pieces", None)
+    monkeypatch.setattr(activation, "_piece", None)
     if dialect == "cpu":
         with pytest.raises(TypeError):
             kernels.relu_forward(x)

@@ -29,7 +29,7 @@ RELU, RELU_BACKWARD, LEAKY, LEAKY_BACKWARD, TANH_BACKWARD, SIGMOID, SIGMOID_BACK
 
 @njit(**OPTIONS)
 def _piece(function: int, a: Any, b: Any, y: Any, slope: Any) -> None:
-    """y = function(a), or function(a = gradient, b = saved array): flat arrays from their start, which LLVM vectorises."""
+    """y = function(a), or function(a = gradient, b = saved array): whole flat arrays, which LLVM vectorises."""
     zero = y.dtype.type(0)
     one = y.dtype.type(1)
     if function == RELU:
@@ -57,29 +57,32 @@ def _piece(function: int, a: Any, b: Any, y: Any, slope: Any) -> None:
 
 
 @njit(parallel=True, **OPTIONS)
-def _pieces(function: int, a: Any, b: Any, y: Any, slope: float) -> None:
-    slope = y.dtype.type(slope)
+def _pieces(function: int, a: Any, b: Any, y: Any, slope: Any) -> None:
+    for i in prange((y.size + GRAIN - 1) // GRAIN):
+        part = slice(i * GRAIN, (i + 1) * GRAIN)
+        _piece(function, a[part], b[part], y[part], slope)
+
+
+def _run(function: int, a: Any, b: Any, y: Any, slope: float) -> None:
+    """y = function(a, b) on flat arrays of any length."""
     if y.size <= GRAIN:
-        _piece(function, a, b, y, slope)
+        _piece(function, a, b, y, y.dtype.type(slope))
     else:
-        for i in prange((y.size + GRAIN - 1) // GRAIN):
-            part = slice(i * GRAIN, (i + 1) * GRAIN)
-            _piece(function, a[part], b[part], y[part], slope)
+        with parallel_region():
+            _pieces(function, a, b, y, y.dtype.type(slope))
 
 
 def _one(function: int, x: Any, slope: float = 0.0) -> Any:
     """function(x) in the layout of x."""
     a, y, out = flat(x)
-    with parallel_region():
-        _pieces(function, a, a, out, slope)
+    _run(function, a, a, out, slope)
     return y
 
 
 def _two(function: int, grad: Any, saved: Any, slope: float = 0.0) -> Any:
     """function(grad, saved) in the layout of grad."""
     a, b, y, out = flat(grad, saved)
-    with parallel_region():
-        _pieces(function, a, b, out, slope)
+    _run(function, a, b, out, slope)
     return y
 
 
@@ -143,39 +146,50 @@ def exponential_row(x: Any, e: Any) -> tuple[Any, float]:
     return largest, _total(e)
 
 
-@njit(parallel=True, **OPTIONS)
-def _softmax(x: Any, y: Any, logarithm: bool) -> None:
+@njit(**OPTIONS)
+def _softmax_rows(x: Any, y: Any, logarithm: bool) -> None:
     """Softmax, or its logarithm, of every row of x (R, K)."""
+    rows, length = x.shape
+    for r in range(rows):
+        row, out = x[r], y[r]
+        largest, total = exponential_row(row, out)
+        factor = y.dtype.type(1.0 / total)
+        log_total = y.dtype.type(math.log(total))
+        if logarithm:
+            for k in range(length):
+                out[k] = row[k] - largest - log_total
+        else:
+            for k in range(length):
+                out[k] *= factor
+
+
+@njit(parallel=True, **OPTIONS)
+def _softmax_pieces(x: Any, y: Any, logarithm: bool) -> None:
     rows, length = x.shape
     grain = max(1, GRAIN // length)
     for i in prange((rows + grain - 1) // grain):
-        for r in range(i * grain, min(rows, (i + 1) * grain)):
-            row, out = x[r], y[r]
-            largest, total = exponential_row(row, out)
-            factor = y.dtype.type(1.0 / total)
-            log_total = y.dtype.type(math.log(total))
-            if logarithm:
-                for k in range(length):
-                    out[k] = row[k] - largest - log_total
-            else:
-                for k in range(length):
-                    out[k] *= factor
+        part = slice(i * grain, (i + 1) * grain)
+        _softmax_rows(x[part], y[part], logarithm)
 
 
-def _along(x: Any, dim: int, logarithm: bool) -> Any:
-    """Softmax along any axis: brought to the end (channels-last memory has axis 1 there already), and back."""
+def _softmax(x: Any, dim: int, logarithm: bool) -> Any:
+    """Along any axis: brought to the end (channels-last memory has axis 1 there already), and back."""
     if x.size == 0 or x.ndim == 0:
         return np.zeros_like(x) if logarithm else np.ones_like(x)
     last = np.ascontiguousarray(np.moveaxis(x, dim, -1))
     y = np.empty_like(last)
-    with parallel_region():
-        _softmax(last.reshape(-1, last.shape[-1]), y.reshape(-1, last.shape[-1]), logarithm)
+    rows, out = last.reshape(-1, last.shape[-1]), y.reshape(-1, last.shape[-1])
+    if x.size <= GRAIN:
+        _softmax_rows(rows, out, logarithm)
+    else:
+        with parallel_region():
+            _softmax_pieces(rows, out, logarithm)
     return np.moveaxis(y, -1, dim)
 
 
 def softmax_forward(x: Any, dim: int) -> Any:
-    return _along(x, dim, False)
+    return _softmax(x, dim, False)
 
 
 def log_softmax_forward(x: Any, dim: int) -> Any:
-    return _along(x, dim, True)
+    return _softmax(x, dim, True)

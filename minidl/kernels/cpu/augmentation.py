@@ -26,9 +26,11 @@ def _normalised(mean: Any, std: Any) -> Any:
 
 
 @njit(**OPTIONS)
-def _one(
-    n: int,
-    image: Any,
+def _images(
+    images: Any,
+    index: Any,
+    start: int,
+    stop: int,
     padding: int,
     flip: int,
     table: Any,
@@ -37,46 +39,41 @@ def _one(
     site: int,
     y: Any,
 ) -> None:
-    """Image n of the batch, image (H, W, C), into y (H, W, C)."""
-    height, width, channels = image.shape
+    """Images start ... stop - 1 of y (N, H, W, C)."""
+    _, height, width, channels = images.shape
     words = np.empty(4, np.uint32)
-    fill_words(n, seed, step, site, words)
-    top = (np.int64(words[0]) * (2 * padding + 1) >> 32) - padding
-    left = (np.int64(words[1]) * (2 * padding + 1) >> 32) - padding
-    flipped = np.int64(words[2]) < flip
-    for h in range(height):
-        row = h + top
-        for w in range(width):
-            column = (width - 1 - w if flipped else w) + left
-            if row < 0 or row >= height or column < 0 or column >= width:
-                for c in range(channels):
-                    y[h, w, c] = table[0, c]
-            else:
-                for c in range(channels):
-                    y[h, w, c] = table[image[row, column, c], c]
+    for n in range(start, stop):
+        fill_words(n, seed, step, site, words)
+        top = (np.int64(words[0]) * (2 * padding + 1) >> 32) - padding
+        left = (np.int64(words[1]) * (2 * padding + 1) >> 32) - padding
+        flipped = np.int64(words[2]) < flip
+        image = index[n]
+        for h in range(height):
+            row = h + top
+            for w in range(width):
+                column = (width - 1 - w if flipped else w) + left
+                if row < 0 or row >= height or column < 0 or column >= width:
+                    for c in range(channels):
+                        y[n, h, w, c] = table[0, c]
+                else:
+                    for c in range(channels):
+                        y[n, h, w, c] = table[images[image, row, column, c], c]
 
 
 @njit(parallel=True, **OPTIONS)
-def _augment(
+def _all_images(
     images: Any,
     index: Any,
     padding: int,
     flip: int,
-    mean: Any,
-    std: Any,
+    table: Any,
     seed: tuple[int, int],
     step: tuple[int, int],
     site: int,
     y: Any,
 ) -> None:
-    """y (N, H, W, C)."""
-    table = _normalised(mean, std)
-    if y.size <= GRAIN:  # waking the other threads would take longer than the work
-        for n in range(len(index)):
-            _one(n, images[index[n]], padding, flip, table, seed, step, site, y[n])
-    else:
-        for n in prange(len(index)):
-            _one(n, images[index[n]], padding, flip, table, seed, step, site, y[n])
+    for n in prange(len(index)):
+        _images(images, index, n, n + 1, padding, flip, table, seed, step, site, y)
 
 
 def augment_batch(
@@ -84,6 +81,11 @@ def augment_batch(
 ) -> Any:
     y = np.empty((len(index), *images.shape[1:]), dtype=np.float32)
     images, index = np.ascontiguousarray(images), np.ascontiguousarray(index, dtype=np.int64)
-    with parallel_region():
-        _augment(images, index, padding, int(flip * 2**32), mean, std, halves(seed), halves(step), site, y)
+    table = _normalised(np.ascontiguousarray(mean, dtype=np.float32), np.ascontiguousarray(std, dtype=np.float32))
+    draw = padding, int(flip * 2**32), table, halves(seed), halves(step), site
+    if y.size <= GRAIN:
+        _images(images, index, 0, len(index), *draw, y)
+    else:
+        with parallel_region():
+            _all_images(images, index, *draw, y)
     return from_channels_last(y)

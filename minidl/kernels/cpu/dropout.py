@@ -34,20 +34,21 @@ def _piece(
 
 @njit(parallel=True, **OPTIONS)
 def _pieces(
-    x: Any, y: Any, threshold: int, scale: float, seed: tuple[int, int], step: tuple[int, int], site: int
+    x: Any, y: Any, threshold: int, scale: Any, seed: tuple[int, int], step: tuple[int, int], site: int
 ) -> None:
-    factor = x.dtype.type(scale)
-    if x.size <= GRAIN:
-        _piece(x, y, 0, threshold, factor, seed, step, site)
-    else:
-        for i in prange((x.size + GRAIN - 1) // GRAIN):
-            part = slice(i * GRAIN, (i + 1) * GRAIN)
-            _piece(x[part], y[part], i * GRAIN, threshold, factor, seed, step, site)
+    for i in prange((x.size + GRAIN - 1) // GRAIN):
+        part = slice(i * GRAIN, (i + 1) * GRAIN)
+        _piece(x[part], y[part], i * GRAIN, threshold, scale, seed, step, site)
 
 
 def dropout_forward(x: Any, p: float, seed: int, step: int, site: int) -> Any:
     dense = channels_last(x) if x.ndim == 4 else np.ascontiguousarray(x)
     y = np.empty(dense.shape, dtype=x.dtype)
-    with parallel_region():
-        _pieces(dense.reshape(-1), y.reshape(-1), int(p * 2**32), 1 / (1 - p), halves(seed), halves(step), site)
+    a, b = dense.reshape(-1), y.reshape(-1)
+    draw = int(p * 2**32), x.dtype.type(1 / (1 - p)), halves(seed), halves(step), site
+    if a.size <= GRAIN:
+        _piece(a, b, 0, *draw)
+    else:
+        with parallel_region():
+            _pieces(a, b, *draw)
     return from_channels_last(y) if x.ndim == 4 else y.reshape(x.shape)

@@ -17,25 +17,29 @@ TILE = 16  # 16 x 16 floats: sixteen cache lines read, sixteen written, all in t
 
 
 @njit(**OPTIONS)
-def _transpose_image(x: Any, y: Any) -> None:
-    """y (B, A) = the transpose of x (A, B)."""
-    rows, columns = x.shape
-    for i in range(0, rows, TILE):
-        for j in range(0, columns, TILE):
-            for q in range(j, min(j + TILE, columns)):
-                for p in range(i, min(i + TILE, rows)):
-                    y[q, p] = x[p, q]
+def _images(x: Any, start: int, stop: int, y: Any) -> None:
+    """y (N, B, A) = x (N, A, B) with its last two axes exchanged, for images start ... stop - 1."""
+    _, rows, columns = x.shape
+    for n in range(start, stop):
+        for i in range(0, rows, TILE):
+            for j in range(0, columns, TILE):
+                for q in range(j, min(j + TILE, columns)):
+                    for p in range(i, min(i + TILE, rows)):
+                        y[n, q, p] = x[n, p, q]
 
 
 @njit(parallel=True, **OPTIONS)
+def _all_images(x: Any, y: Any) -> None:
+    for n in prange(len(x)):
+        _images(x, n, n + 1, y)
+
+
 def _transpose(x: Any, y: Any) -> None:
-    """y (N, B, A) = x (N, A, B) with its last two axes exchanged."""
     if x.size <= GRAIN:
-        for n in range(len(x)):
-            _transpose_image(x[n], y[n])
+        _images(x, 0, len(x), y)
     else:
-        for n in prange(len(x)):
-            _transpose_image(x[n], y[n])
+        with parallel_region():
+            _all_images(x, y)
 
 
 def _is_channels_last(x: Any) -> bool:
@@ -50,9 +54,8 @@ def contiguous(x: Any) -> Any:
     batch, channels, height, width = x.shape
     y = np.empty(x.shape, dtype=x.dtype)
     pixels = height * width
-    with parallel_region():
-        # (N, C, H, W) -> (N, H, W, C) -> (N, H*W, C), transposed into (N, C, H*W)
-        _transpose(x.transpose(0, 2, 3, 1).reshape(batch, pixels, channels), y.reshape(batch, channels, pixels))
+    # (N, C, H, W) -> (N, H, W, C) -> (N, H*W, C), transposed into (N, C, H*W)
+    _transpose(x.transpose(0, 2, 3, 1).reshape(batch, pixels, channels), y.reshape(batch, channels, pixels))
     return y
 
 
@@ -62,7 +65,6 @@ def to_channels_last(x: Any) -> Any:
     batch, channels, height, width = x.shape
     y = np.empty((batch, height, width, channels), dtype=x.dtype)
     pixels = height * width
-    with parallel_region():
-        # (N, C, H, W) -> (N, C, H*W), transposed into (N, H*W, C)
-        _transpose(np.ascontiguousarray(x).reshape(batch, channels, pixels), y.reshape(batch, pixels, channels))
+    # (N, C, H, W) -> (N, C, H*W), transposed into (N, H*W, C)
+    _transpose(np.ascontiguousarray(x).reshape(batch, channels, pixels), y.reshape(batch, pixels, channels))
     return from_channels_last(y)

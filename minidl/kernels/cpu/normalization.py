@@ -1,8 +1,8 @@
 """Batch normalisation on the CPU; formulas and shapes in ``plain/normalization.py``.
 
-x is seen as rows (P, C), one for every image and pixel, channels side by side. Rows are cut into pieces of a fixed size
-that fit in the second-level cache, so that a piece's mean and its squared deviations from that mean cost one trip to
-memory; Chan's formula then joins the pieces in float64: as accurate as two passes over the whole, whatever the mean.
+x is seen as rows (P, C), one for every image and pixel, channels side by side. Rows are cut into pieces of fixed size,
+each with its own mean and squared deviations, in one trip to memory; Chan's formula then joins the pieces in float64:
+as accurate as two passes over the whole, whatever the mean.
 """
 
 from __future__ import annotations
@@ -23,32 +23,36 @@ BLOCK = 32  # rows summed in the array's own type before they go to a float64 to
 
 @njit(**OPTIONS)
 def _statistics(x: Any, total: Any, squares: Any) -> None:
-    """For a piece x (rows, K): the sums (K,), and the sums of squared deviations from the piece's own means (K,)."""
+    """For a piece x (rows, K): the sums (K,), and the sums of squared deviations from the piece's own means (K,).
+
+    One pass over x - center, where center, the mean of the first rows, is near enough that nothing cancels: with
+    d = x - center, the sum is rows * center + sum(d), and the squared deviations are sum(d**2) - sum(d)**2 / rows.
+    """
     rows, width = x.shape
-    part = np.empty(width, x.dtype)
-    center = np.empty(width, x.dtype)
+    part, part_squares, center = np.zeros(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
+    first = min(BLOCK, rows)
+    for r in range(first):
+        for k in range(width):
+            part[k] += x[r, k]
+    for k in range(width):
+        center[k] = part[k] / first
     total[:] = 0
     squares[:] = 0
     for begin in range(0, rows, BLOCK):
         part[:] = 0
+        part_squares[:] = 0
         for r in range(begin, min(begin + BLOCK, rows)):
             row = x[r]
             for k in range(width):
-                part[k] += row[k]
+                d = row[k] - center[k]
+                part[k] += d
+                part_squares[k] += d * d
         for k in range(width):
             total[k] += part[k]
+            squares[k] += part_squares[k]
     for k in range(width):
-        center[k] = total[k] / rows
-    for begin in range(0, rows, BLOCK):
-        part[:] = 0
-        for r in range(begin, min(begin + BLOCK, rows)):
-            row = x[r]
-            for k in range(width):
-                part[k] += (row[k] - center[k]) * (row[k] - center[k])
-        for k in range(width):
-            squares[k] += part[k]
-    for k in range(width):  # the mean was rounded to the array's type
-        squares[k] -= rows * (total[k] / rows - center[k]) ** 2
+        squares[k] -= total[k] * total[k] / rows
+        total[k] += rows * np.float64(center[k])
 
 
 @njit(**OPTIONS)
@@ -90,71 +94,42 @@ def _input_gradient(grad: Any, x: Any, center: Any, slope: Any, offset: Any, sca
             out[k] = (g[k] - offset[k] - (row[k] - center[k]) * slope[k]) * scale[k]
 
 
-@njit(parallel=True, **OPTIONS)
-def _forward(
-    x: Any, weight: Any, bias: Any, epsilon: float, grain: int, y: Any, mean: Any, variance: Any, inverse_std: Any
+@njit(**OPTIONS)
+def _join_statistics(
+    totals: Any, squares: Any, lengths: Any, weight: Any, bias: Any, epsilon: float, vectors: Any, lanes: Any
 ) -> None:
-    """x and y (P / f, f * C): f rows side by side, so that few channels fill the vector lanes; the rest (C,)."""
-    rows, width = x.shape
-    channels = mean.size
-    pieces = (rows + grain - 1) // grain
-    count = max(rows * width // max(channels, 1), 1)
-    totals, squares = np.empty((pieces, width)), np.empty((pieces, width))
-    if pieces == 1:
-        _statistics(x, totals[0], squares[0])
-    else:
-        for i in prange(pieces):
-            part = slice(i * grain, (i + 1) * grain)
-            _statistics(x[part], totals[i], squares[i])
+    """From the pieces' statistics (pieces, K) to the whole's, in float64, always in the same order.
 
-    center, scale, shift = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
+    ``lengths`` (pieces,): the rows of every piece. Writes ``vectors`` (3, C): mean, variance, inverse standard
+    deviation, and ``lanes`` (3, K): what ``_affine`` wants.
+    """
+    pieces, width = totals.shape
+    channels = weight.size
+    count = max(lengths.sum() * width // max(channels, 1), 1)
     for c in range(channels):
         total = 0.0
         for i in range(pieces):
             for k in range(c, width, channels):
                 total += totals[i, k]
-        exact = total / count
+        mean = total / count
         deviation = 0.0
         for i in range(pieces):
-            length = min(rows - i * grain, grain)
             for k in range(c, width, channels):
-                deviation += squares[i, k] + length * (totals[i, k] / length - exact) ** 2
-        mean[c] = exact
-        variance[c] = deviation / count
-        inverse = 1 / np.sqrt(deviation / count + epsilon)
-        inverse_std[c] = inverse
+                deviation += squares[i, k] + lengths[i] * (totals[i, k] / lengths[i] - mean) ** 2
+        variance = deviation / count
+        inverse_std = 1 / np.sqrt(variance + epsilon)
+        vectors[0, c], vectors[1, c], vectors[2, c] = mean, variance, inverse_std
         for k in range(c, width, channels):
-            center[k], scale[k], shift[k] = exact, inverse * weight[c], bias[c]
-
-    if pieces == 1:
-        _affine(x, center, scale, shift, y)
-    else:
-        for i in prange(pieces):
-            part = slice(i * grain, (i + 1) * grain)
-            _affine(x[part], center, scale, shift, y[part])
+            lanes[0, k], lanes[1, k], lanes[2, k] = mean, inverse_std * weight[c], bias[c]
 
 
-@njit(parallel=True, **OPTIONS)
-def _backward(
-    grad: Any, x: Any, weight: Any, mean: Any, inverse_std: Any, grain: int, dx: Any, dweight: Any, dbias: Any
+@njit(**OPTIONS)
+def _join_sums(
+    totals: Any, products: Any, count: int, weight: Any, mean: Any, inverse_std: Any, vectors: Any, lanes: Any
 ) -> None:
-    """Arrays as in ``_forward``."""
-    rows, width = x.shape
-    channels = mean.size
-    pieces = (rows + grain - 1) // grain
-    count = max(rows * width // max(channels, 1), 1)
-    totals, products = np.empty((pieces, width)), np.empty((pieces, width))
-    center, slope = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    offset, scale = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    for k in range(width):
-        center[k] = mean[k % channels]
-    if pieces == 1:
-        _sums(grad, x, center, totals[0], products[0])
-    else:
-        for i in prange(pieces):
-            part = slice(i * grain, (i + 1) * grain)
-            _sums(grad[part], x[part], center, totals[i], products[i])
-
+    """From the pieces' sums (pieces, K) to ``vectors`` (2, C): dweight, dbias, and to the ``lanes`` (4, K) of dx."""
+    pieces, width = totals.shape
+    channels = weight.size
     for c in range(channels):
         total = 0.0
         product = 0.0
@@ -163,35 +138,49 @@ def _backward(
                 total += totals[i, k]
                 product += products[i, k]
         inverse = np.float64(inverse_std[c])
-        dbias[c] = total
-        dweight[c] = product * inverse
+        vectors[0, c], vectors[1, c] = product * inverse, total
         for k in range(c, width, channels):
-            slope[k] = product * inverse * inverse / count
-            offset[k] = total / count
-            scale[k] = inverse * weight[c]
-
-    if pieces == 1:
-        _input_gradient(grad, x, center, slope, offset, scale, dx)
-    else:
-        for i in prange(pieces):
-            part = slice(i * grain, (i + 1) * grain)
-            _input_gradient(grad[part], x[part], center, slope, offset, scale, dx[part])
+            lanes[0, k] = mean[c]
+            lanes[1, k] = product * inverse * inverse / count
+            lanes[2, k] = total / count
+            lanes[3, k] = inverse * weight[c]
 
 
 @njit(parallel=True, **OPTIONS)
-def _affine_rows(x: Any, scale: Any, shift: Any, grain: int, y: Any) -> None:
-    rows, width = x.shape
-    center = np.zeros(width, x.dtype)
-    if rows <= grain:
-        _affine(x, center, scale, shift, y)
-    else:
-        for i in prange((rows + grain - 1) // grain):
-            part = slice(i * grain, (i + 1) * grain)
-            _affine(x[part], center, scale, shift, y[part])
+def _statistics_pieces(x: Any, grain: int, totals: Any, squares: Any) -> None:
+    for i in prange(len(totals)):
+        part = slice(i * grain, (i + 1) * grain)
+        _statistics(x[part], totals[i], squares[i])
+
+
+@njit(parallel=True, **OPTIONS)
+def _sums_pieces(grad: Any, x: Any, center: Any, grain: int, totals: Any, products: Any) -> None:
+    for i in prange(len(totals)):
+        part = slice(i * grain, (i + 1) * grain)
+        _sums(grad[part], x[part], center, totals[i], products[i])
+
+
+@njit(parallel=True, **OPTIONS)
+def _affine_pieces(x: Any, center: Any, scale: Any, shift: Any, grain: int, y: Any) -> None:
+    for i in prange((len(x) + grain - 1) // grain):
+        part = slice(i * grain, (i + 1) * grain)
+        _affine(x[part], center, scale, shift, y[part])
+
+
+@njit(parallel=True, **OPTIONS)
+def _input_gradient_pieces(
+    grad: Any, x: Any, center: Any, slope: Any, offset: Any, scale: Any, grain: int, dx: Any
+) -> None:
+    for i in prange((len(x) + grain - 1) // grain):
+        part = slice(i * grain, (i + 1) * grain)
+        _input_gradient(grad[part], x[part], center, slope, offset, scale, dx[part])
 
 
 def _rows(x: Any) -> Any:
-    """x (N, C), (N, C, L) or (N, C, H, W) as C-contiguous rows (P / f, f * C), f as in ``_forward``."""
+    """x (N, C), (N, C, L) or (N, C, H, W) as C-contiguous rows (P / f, f * C).
+
+    f rows are put side by side where the channels alone would not fill the vector lanes; K = f * C in this file.
+    """
     channels = x.shape[1]
     if x.ndim == 4:
         x = channels_last(x)
@@ -230,22 +219,47 @@ def _grain(rows: Any) -> int:
 
 def batch_norm_forward(x: Any, weight: Any | None, bias: Any | None, epsilon: float) -> tuple[Any, Any, Any, Any]:
     y, out = _like(x)
-    mean, variance, inverse_std = np.empty((3, x.shape[1]), dtype=x.dtype)
     rows = _rows(x)
     weight, bias = _vector(weight, 1, x), _vector(bias, 0, x)
-    with parallel_region():
-        _forward(rows, weight, bias, float(epsilon), _grain(rows), out, mean, variance, inverse_std)
-    return y, mean, variance, inverse_std
+    grain = _grain(rows)
+    begins = np.arange(0, max(len(rows), 1), grain)
+    totals, squares = np.zeros((2, len(begins), rows.shape[1]))
+    vectors, lanes = np.empty((3, x.shape[1]), dtype=x.dtype), np.empty((3, rows.shape[1]), dtype=x.dtype)
+    lengths = np.minimum(len(rows) - begins, grain)
+    if len(rows) == 0:
+        lengths[:] = 1  # no row: sums of zero over a count of one
+    if len(begins) == 1:
+        if len(rows):
+            _statistics(rows, totals[0], squares[0])
+        _join_statistics(totals, squares, lengths, weight, bias, float(epsilon), vectors, lanes)
+        _affine(rows, lanes[0], lanes[1], lanes[2], out)
+    else:
+        with parallel_region():
+            _statistics_pieces(rows, grain, totals, squares)
+            _join_statistics(totals, squares, lengths, weight, bias, float(epsilon), vectors, lanes)
+            _affine_pieces(rows, lanes[0], lanes[1], lanes[2], grain, out)
+    return y, vectors[0], vectors[1], vectors[2]
 
 
 def batch_norm_backward(grad: Any, x: Any, weight: Any | None, mean: Any, inverse_std: Any) -> tuple[Any, Any, Any]:
     dx, out = _like(x)
-    dweight, dbias = np.empty((2, x.shape[1]), dtype=x.dtype)
-    rows = _rows(x)
+    rows, grad_rows = _rows(x), _rows(grad)
     weight, mean, inverse_std = _vector(weight, 1, x), _vector(mean, 0, x), _vector(inverse_std, 1, x)
-    with parallel_region():
-        _backward(_rows(grad), rows, weight, mean, inverse_std, _grain(rows), out, dweight, dbias)
-    return dx, dweight, dbias
+    grain = _grain(rows)
+    count = max(x.size // max(x.shape[1], 1), 1)
+    totals, products = np.empty((2, max(-(-len(rows) // grain), 1), rows.shape[1]))
+    vectors, lanes = np.empty((2, x.shape[1]), dtype=x.dtype), np.empty((4, rows.shape[1]), dtype=x.dtype)
+    center = np.tile(mean, rows.shape[1] // max(x.shape[1], 1))
+    if len(totals) == 1:
+        _sums(grad_rows, rows, center, totals[0], products[0])
+        _join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
+        _input_gradient(grad_rows, rows, lanes[0], lanes[1], lanes[2], lanes[3], out)
+    else:
+        with parallel_region():
+            _sums_pieces(grad_rows, rows, center, grain, totals, products)
+            _join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
+            _input_gradient_pieces(grad_rows, rows, lanes[0], lanes[1], lanes[2], lanes[3], grain, out)
+    return dx, vectors[0], vectors[1]
 
 
 def channel_affine(x: Any, scale: Any, shift: Any) -> Any:
@@ -253,6 +267,11 @@ def channel_affine(x: Any, scale: Any, shift: Any) -> Any:
     rows = _rows(x)
     fold = rows.shape[1] // max(x.shape[1], 1)
     scale, shift = np.tile(_vector(scale, 1, x), fold), np.tile(_vector(shift, 0, x), fold)
-    with parallel_region():
-        _affine_rows(rows, scale, shift, _grain(rows), out)
+    center = np.zeros_like(scale)
+    grain = _grain(rows)
+    if len(rows) <= grain:
+        _affine(rows, center, scale, shift, out)
+    else:
+        with parallel_region():
+            _affine_pieces(rows, center, scale, shift, grain, out)
     return y

@@ -42,50 +42,34 @@ def _sgd_piece(
 
 
 @njit(parallel=True, **OPTIONS)
-def _sgd(
+def _sgd_pieces(
     p: Any,
     g: Any,
     buffer: Any,
     has_buffer: bool,
-    lr: float,
-    momentum: float,
-    rest: float,
-    decay: float,
+    lr: Any,
+    momentum: Any,
+    rest: Any,
+    decay: Any,
     nesterov: bool,
-    sign: float,
+    sign: Any,
     first: bool,
 ) -> None:
-    number = p.dtype.type
-    if p.size <= GRAIN:
+    for i in prange((p.size + GRAIN - 1) // GRAIN):
+        part = slice(i * GRAIN, (i + 1) * GRAIN)
         _sgd_piece(
-            p,
-            g,
-            buffer,
+            p[part],
+            g[part],
+            buffer[part],
             has_buffer,
-            number(lr),
-            number(momentum),
-            number(rest),
-            number(decay),
+            lr,
+            momentum,
+            rest,
+            decay,
             nesterov,
-            number(sign),
+            sign,
             first,
         )
-    else:
-        for i in prange((p.size + GRAIN - 1) // GRAIN):
-            part = slice(i * GRAIN, (i + 1) * GRAIN)
-            _sgd_piece(
-                p[part],
-                g[part],
-                buffer[part],
-                has_buffer,
-                number(lr),
-                number(momentum),
-                number(rest),
-                number(decay),
-                nesterov,
-                number(sign),
-                first,
-            )
 
 
 @njit(**OPTIONS)
@@ -127,62 +111,42 @@ def _adam_piece(
 
 
 @njit(parallel=True, **OPTIONS)
-def _adam(
+def _adam_pieces(
     p: Any,
     g: Any,
     average: Any,
     square: Any,
     largest: Any,
     amsgrad: bool,
-    shrink: float,
-    decay: float,
-    sign: float,
-    rest1: float,
-    beta2: float,
-    rest2: float,
-    root: float,
-    epsilon: float,
-    step_size: float,
+    shrink: Any,
+    decay: Any,
+    sign: Any,
+    rest1: Any,
+    beta2: Any,
+    rest2: Any,
+    root: Any,
+    epsilon: Any,
+    step_size: Any,
 ) -> None:
-    n = p.dtype.type
-    if p.size <= GRAIN:
+    for i in prange((p.size + GRAIN - 1) // GRAIN):
+        part = slice(i * GRAIN, (i + 1) * GRAIN)
         _adam_piece(
-            p,
-            g,
-            average,
-            square,
-            largest,
+            p[part],
+            g[part],
+            average[part],
+            square[part],
+            largest[part],
             amsgrad,
-            n(shrink),
-            n(decay),
-            n(sign),
-            n(rest1),
-            n(beta2),
-            n(rest2),
-            n(root),
-            n(epsilon),
-            n(step_size),
+            shrink,
+            decay,
+            sign,
+            rest1,
+            beta2,
+            rest2,
+            root,
+            epsilon,
+            step_size,
         )
-    else:
-        for i in prange((p.size + GRAIN - 1) // GRAIN):
-            part = slice(i * GRAIN, (i + 1) * GRAIN)
-            _adam_piece(
-                p[part],
-                g[part],
-                average[part],
-                square[part],
-                largest[part],
-                amsgrad,
-                n(shrink),
-                n(decay),
-                n(sign),
-                n(rest1),
-                n(beta2),
-                n(rest2),
-                n(root),
-                n(epsilon),
-                n(step_size),
-            )
 
 
 def sgd_update(
@@ -204,18 +168,23 @@ def sgd_update(
             parameter, gradient, momentum_buffer, lr, momentum, dampening, weight_decay, nesterov, maximize, first
         )
         return
-    with parallel_region():
-        _sgd(
-            *arrays,
-            has_buffer,
-            float(lr),
-            float(momentum),
-            1.0 - dampening,
-            float(weight_decay),
-            nesterov,
-            -1.0 if maximize else 1.0,
-            first,
-        )
+    number = parameter.dtype.type
+    arguments = (
+        *arrays,
+        has_buffer,
+        number(lr),
+        number(momentum),
+        number(1 - dampening),
+        number(weight_decay),
+        nesterov,
+        number(-1 if maximize else 1),
+        first,
+    )
+    if parameter.size <= GRAIN:
+        _sgd_piece(*arguments)
+    else:
+        with parallel_region():
+            _sgd_pieces(*arguments)
 
 
 def adam_update(
@@ -252,17 +221,22 @@ def adam_update(
             step,
         )
         return
-    with parallel_region():
-        _adam(
-            *arrays,
-            amsgrad,
-            1.0 - lr * weight_decay if decoupled else 1.0,
-            0.0 if decoupled else float(weight_decay),
-            -1.0 if maximize else 1.0,
-            1.0 - beta1,
-            float(beta2),
-            1.0 - beta2,
-            math.sqrt(1 - beta2**step),
-            float(epsilon),
-            lr / (1 - beta1**step),
-        )
+    number = parameter.dtype.type
+    arguments = (
+        *arrays,
+        amsgrad,
+        number(1 - lr * weight_decay if decoupled else 1),
+        number(0 if decoupled else weight_decay),
+        number(-1 if maximize else 1),
+        number(1 - beta1),
+        number(beta2),
+        number(1 - beta2),
+        number(math.sqrt(1 - beta2**step)),
+        number(epsilon),
+        number(lr / (1 - beta1**step)),
+    )
+    if parameter.size <= GRAIN:
+        _adam_piece(*arguments)
+    else:
+        with parallel_region():
+            _adam_pieces(*arguments)

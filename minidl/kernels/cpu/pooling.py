@@ -15,6 +15,7 @@ from minidl.backend.layout import channels_last, from_channels_last
 from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import adaptive_bounds
+from minidl.kernels.plain import pooling as plain
 
 __all__ = [
     "adaptive_avg_pool2d_backward",
@@ -41,215 +42,214 @@ def _wins(value: Any, best: Any) -> bool:
 
 
 @njit(**OPTIONS)
-def _max_of_pairs(x: Any, h: int, y: Any, positions: Any) -> None:
-    """Row h of 2 x 2 windows with stride 2: image x (H, W, C), y and positions (ow, C)."""
-    ow, channels = y.shape
-    for w in range(ow):
-        for k in range(channels):
-            best, position = x[2 * h, 2 * w, k], np.uint8(0)
-            value = x[2 * h, 2 * w + 1, k]
-            if _wins(value, best):
-                best, position = value, np.uint8(1)
-            value = x[2 * h + 1, 2 * w, k]
-            if _wins(value, best):
-                best, position = value, np.uint8(2)
-            value = x[2 * h + 1, 2 * w + 1, k]
-            if _wins(value, best):
-                best, position = value, np.uint8(3)
-            y[w, k] = best
-            positions[w, k] = position
-
-
-@njit(**OPTIONS)
-def _max_row(x: Any, h: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, y: Any, positions: Any) -> None:
-    """Row h of the output (ow, C) of one image x (H, W, C), for any window."""
-    height, width, channels = x.shape
-    top = h * stride[0] - padding[0]
-    first_i = min((max(-top, 0) + dilation[0] - 1) // dilation[0], kernel[0] - 1)
-    for w in range(y.shape[0]):
-        left = w * stride[1] - padding[1]
-        first_j = min((max(-left, 0) + dilation[1] - 1) // dilation[1], kernel[1] - 1)
-        for k in range(channels):
-            y[w, k] = -np.inf
-            positions[w, k] = first_i * kernel[1] + first_j
-        for i in range(first_i, kernel[0]):
-            row = top + i * dilation[0]
-            if row < 0 or row >= height:
-                continue
-            for j in range(first_j, kernel[1]):
-                column = left + j * dilation[1]
-                if column < 0 or column >= width:
-                    continue
-                tap = positions.dtype.type(i * kernel[1] + j)
-                for k in range(channels):
-                    value, best = x[row, column, k], y[w, k]
-                    wins = _wins(value, best)
-                    y[w, k] = value if wins else best
-                    positions[w, k] = tap if wins else positions[w, k]
-
-
-@njit(**OPTIONS)
-def _max_forward_row(
-    x: Any, h: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, y: Any, positions: Any
-) -> None:
-    if pairs:
-        _max_of_pairs(x, h, y, positions)
-    else:
-        _max_row(x, h, kernel, stride, padding, dilation, y, positions)
+def _max_pairs(x: Any, start: int, stop: int, y: Any, positions: Any) -> None:
+    """Windows 2 x 2 with stride 2: x (N, H, W, C) -> y (N, oh, ow, C), rows start ... stop - 1 of its N * oh rows."""
+    _, oh, ow, channels = y.shape
+    for row in range(start, stop):
+        n, h = row // oh, row % oh
+        for w in range(ow):
+            for k in range(channels):
+                best, position = x[n, 2 * h, 2 * w, k], np.uint8(0)
+                value = x[n, 2 * h, 2 * w + 1, k]
+                if _wins(value, best):
+                    best, position = value, np.uint8(1)
+                value = x[n, 2 * h + 1, 2 * w, k]
+                if _wins(value, best):
+                    best, position = value, np.uint8(2)
+                value = x[n, 2 * h + 1, 2 * w + 1, k]
+                if _wins(value, best):
+                    best, position = value, np.uint8(3)
+                y[n, h, w, k] = best
+                positions[n, h, w, k] = position
 
 
 @njit(parallel=True, **OPTIONS)
-def _max_forward(
-    x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, y: Any, positions: Any
-) -> None:
-    batch, oh = y.shape[:2]
-    if x.size <= GRAIN:
-        for n in range(batch):
-            for h in range(oh):
-                _max_forward_row(x[n], h, kernel, stride, padding, dilation, pairs, y[n, h], positions[n, h])
-    else:
-        for row in prange(batch * oh):
-            n, h = row // oh, row % oh
-            _max_forward_row(x[n], h, kernel, stride, padding, dilation, pairs, y[n, h], positions[n, h])
+def _max_pairs_pieces(x: Any, y: Any, positions: Any) -> None:
+    for row in prange(y.shape[0] * y.shape[1]):
+        _max_pairs(x, row, row + 1, y, positions)
 
 
 @njit(**OPTIONS)
-def _pairs_backward_image(grad: Any, positions: Any, dx: Any) -> None:
-    """One image of 2 x 2 windows with stride 2: grad and positions (oh, ow, C)."""
-    oh, ow, channels = grad.shape
-    zero = grad.dtype.type(0)
-    if channels < LANES:  # one value at a time: so few channels would not fill a vector
-        dx[:] = 0
-        for h in range(oh):
-            for w in range(ow):
-                for k in range(channels):
-                    position = np.int64(positions[h, w, k])
-                    dx[2 * h + (position >> 1), 2 * w + (position & 1), k] = grad[h, w, k]
-        return
-    for h in range(oh):
+def _max_rows(
+    x: Any, start: int, stop: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, y: Any, positions: Any
+) -> None:
+    """As ``_max_pairs`` for any window."""
+    _, height, width, channels = x.shape
+    _, oh, ow, _ = y.shape
+    for output_row in range(start, stop):
+        n, h = output_row // oh, output_row % oh
+        top = h * stride[0] - padding[0]
+        first_i = min((max(-top, 0) + dilation[0] - 1) // dilation[0], kernel[0] - 1)
         for w in range(ow):
-            for tap in range(4):  # a loop for each tap: the compiler need not compare four places in dx for overlap
-                row, column = 2 * h + tap // 2, 2 * w + tap % 2
-                for k in range(channels):
-                    dx[row, column, k] = grad[h, w, k] if positions[h, w, k] == tap else zero
-    dx[2 * oh :] = 0  # the odd row and column that no window sees
-    dx[:, 2 * ow :] = 0
-
-
-@njit(**OPTIONS)
-def _max_backward_image(
-    grad: Any, positions: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, dx: Any
-) -> None:
-    """One image, any window: grad and positions (oh, ow, C), dx (H, W, C)."""
-    height, width, channels = dx.shape
-    zero = grad.dtype.type(0)
-    dx[:] = 0
-    for h in range(grad.shape[0]):
-        for w in range(grad.shape[1]):
-            for i in range(kernel[0]):
-                row = h * stride[0] - padding[0] + i * dilation[0]
+            left = w * stride[1] - padding[1]
+            first_j = min((max(-left, 0) + dilation[1] - 1) // dilation[1], kernel[1] - 1)
+            first = np.uint8(first_i * kernel[1] + first_j)
+            for k in range(channels):
+                y[n, h, w, k] = -np.inf
+                positions[n, h, w, k] = first
+            for i in range(first_i, kernel[0]):
+                row = top + i * dilation[0]
                 if row < 0 or row >= height:
                     continue
-                for j in range(kernel[1]):
-                    column = w * stride[1] - padding[1] + j * dilation[1]
+                for j in range(first_j, kernel[1]):
+                    column = left + j * dilation[1]
                     if column < 0 or column >= width:
                         continue
-                    tap = positions.dtype.type(i * kernel[1] + j)
+                    tap = np.uint8(i * kernel[1] + j)
                     for k in range(channels):
-                        dx[row, column, k] += grad[h, w, k] if positions[h, w, k] == tap else zero
+                        value, best = x[n, row, column, k], y[n, h, w, k]
+                        wins = _wins(value, best)
+                        y[n, h, w, k] = value if wins else best
+                        positions[n, h, w, k] = tap if wins else positions[n, h, w, k]
 
 
 @njit(parallel=True, **OPTIONS)
-def _max_backward(
-    grad: Any, positions: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, pairs: bool, dx: Any
-) -> None:
-    if dx.size <= GRAIN:
-        for n in range(len(dx)):
-            if pairs:
-                _pairs_backward_image(grad[n], positions[n], dx[n])
-            else:
-                _max_backward_image(grad[n], positions[n], kernel, stride, padding, dilation, dx[n])
-    else:
-        for n in prange(len(dx)):
-            if pairs:
-                _pairs_backward_image(grad[n], positions[n], dx[n])
-            else:
-                _max_backward_image(grad[n], positions[n], kernel, stride, padding, dilation, dx[n])
+def _max_pieces(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, y: Any, positions: Any) -> None:
+    for row in prange(y.shape[0] * y.shape[1]):
+        _max_rows(x, row, row + 1, kernel, stride, padding, dilation, y, positions)
 
 
 @njit(**OPTIONS)
-def _mean_row(x: Any, top: int, bottom: int, columns: Any, divisor: Any, y: Any) -> None:
-    """y (ow, C): y[w] = sum of x[top : bottom, columns[w, 0] : columns[w, 1]] / divisor[w] for an image (H, W, C)."""
-    channels = x.shape[2]
-    line = np.empty(channels, x.dtype)
-    for w in range(y.shape[0]):
-        left, right = columns[w, 0], columns[w, 1]
-        by = divisor[w]
-        if bottom - top == 2 and right - left == 2:
-            for k in range(channels):
-                above = x[top, left, k] + x[top, left + 1, k]
-                y[w, k] = (above + (x[top + 1, left, k] + x[top + 1, left + 1, k])) / by
-            continue
-        for k in range(channels):
-            y[w, k] = 0
-        for r in range(top, bottom):
-            # One line at a time, four pixels at a time: short sums lose fewer digits, and memory is touched less.
-            line[:] = 0
-            for s in range(left, right - 3, 4):
-                for k in range(channels):
-                    line[k] += (x[r, s, k] + x[r, s + 1, k]) + (x[r, s + 2, k] + x[r, s + 3, k])
-            for s in range(right - (right - left) % 4, right):
-                for k in range(channels):
-                    line[k] += x[r, s, k]
-            for k in range(channels):
-                y[w, k] += line[k]
-        for k in range(channels):
-            y[w, k] /= by
-
-
-@njit(parallel=True, **OPTIONS)
-def _mean_forward(x: Any, rows: Any, columns: Any, divisor: Any, y: Any) -> None:
-    batch, oh = y.shape[:2]
-    if x.size <= GRAIN:
-        for n in range(batch):
+def _pairs_backward(grad: Any, positions: Any, start: int, stop: int, dx: Any) -> None:
+    """Images start ... stop - 1, windows 2 x 2 with stride 2: grad and positions (N, oh, ow, C), dx (N, H, W, C)."""
+    _, oh, ow, channels = grad.shape
+    zero = grad.dtype.type(0)
+    for n in range(start, stop):
+        if channels < LANES:  # one value at a time: so few channels would not fill a vector
+            dx[n] = 0
             for h in range(oh):
-                _mean_row(x[n], rows[h, 0], rows[h, 1], columns, divisor[h], y[n, h])
-    else:
-        for row in prange(batch * oh):
-            n, h = row // oh, row % oh
-            _mean_row(x[n], rows[h, 0], rows[h, 1], columns, divisor[h], y[n, h])
-
-
-@njit(**OPTIONS)
-def _mean_backward_image(grad: Any, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any) -> None:
-    """One image: grad (oh, ow, C), dx (H, W, C); ``tiled``: the windows cover every pixel exactly once."""
-    oh, ow, channels = grad.shape
-    share = np.empty(channels, grad.dtype)
-    if not tiled:
-        dx[:] = 0
-    for h in range(oh):
-        for w in range(ow):
-            by = divisor[h, w]
-            for k in range(channels):
-                share[k] = grad[h, w, k] / by
-            for r in range(rows[h, 0], rows[h, 1]):
-                for s in range(columns[w, 0], columns[w, 1]):
-                    if tiled:
-                        for k in range(channels):
-                            dx[r, s, k] = share[k]
-                    else:
-                        for k in range(channels):
-                            dx[r, s, k] += share[k]
+                for w in range(ow):
+                    for k in range(channels):
+                        position = np.int64(positions[n, h, w, k])
+                        dx[n, 2 * h + (position >> 1), 2 * w + (position & 1), k] = grad[n, h, w, k]
+            continue
+        for h in range(oh):
+            for w in range(ow):
+                for tap in range(4):  # a loop for each tap: the compiler need not compare four places for overlap
+                    row, column = 2 * h + tap // 2, 2 * w + tap % 2
+                    for k in range(channels):
+                        dx[n, row, column, k] = grad[n, h, w, k] if positions[n, h, w, k] == tap else zero
+        dx[n, 2 * oh :] = 0  # the odd row and column that no window sees
+        dx[n, :, 2 * ow :] = 0
 
 
 @njit(parallel=True, **OPTIONS)
-def _mean_backward(grad: Any, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any) -> None:
-    if dx.size <= GRAIN:
-        for n in range(len(dx)):
-            _mean_backward_image(grad[n], rows, columns, divisor, tiled, dx[n])
-    else:
-        for n in prange(len(dx)):
-            _mean_backward_image(grad[n], rows, columns, divisor, tiled, dx[n])
+def _pairs_backward_pieces(grad: Any, positions: Any, dx: Any) -> None:
+    for n in prange(len(dx)):
+        _pairs_backward(grad, positions, n, n + 1, dx)
+
+
+@njit(**OPTIONS)
+def _max_backward(
+    grad: Any,
+    positions: Any,
+    start: int,
+    stop: int,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    dx: Any,
+) -> None:
+    """As ``_pairs_backward`` for any window."""
+    _, height, width, channels = dx.shape
+    zero = grad.dtype.type(0)
+    for n in range(start, stop):
+        dx[n] = 0
+        for h in range(grad.shape[1]):
+            for w in range(grad.shape[2]):
+                for i in range(kernel[0]):
+                    row = h * stride[0] - padding[0] + i * dilation[0]
+                    if row < 0 or row >= height:
+                        continue
+                    for j in range(kernel[1]):
+                        column = w * stride[1] - padding[1] + j * dilation[1]
+                        if column < 0 or column >= width:
+                            continue
+                        tap = np.uint8(i * kernel[1] + j)
+                        for k in range(channels):
+                            dx[n, row, column, k] += grad[n, h, w, k] if positions[n, h, w, k] == tap else zero
+
+
+@njit(parallel=True, **OPTIONS)
+def _max_backward_pieces(
+    grad: Any, positions: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, dx: Any
+) -> None:
+    for n in prange(len(dx)):
+        _max_backward(grad, positions, n, n + 1, kernel, stride, padding, dilation, dx)
+
+
+@njit(**OPTIONS)
+def _mean_rows(x: Any, start: int, stop: int, rows: Any, columns: Any, divisor: Any, y: Any) -> None:
+    """y[n, h, w] = sum of x[n, rows[h, 0] : rows[h, 1], columns[w, 0] : columns[w, 1]] / divisor[h, w].
+
+    x (N, H, W, C), y (N, oh, ow, C), for rows start ... stop - 1 of the N * oh output rows.
+    """
+    _, oh, ow, channels = y.shape
+    line = np.empty(channels, x.dtype)
+    for row in range(start, stop):
+        n, h = row // oh, row % oh
+        top, bottom = rows[h, 0], rows[h, 1]
+        for w in range(ow):
+            left, right = columns[w, 0], columns[w, 1]
+            by = divisor[h, w]
+            if bottom - top == 2 and right - left == 2:
+                for k in range(channels):
+                    above = x[n, top, left, k] + x[n, top, left + 1, k]
+                    y[n, h, w, k] = (above + (x[n, top + 1, left, k] + x[n, top + 1, left + 1, k])) / by
+                continue
+            for k in range(channels):
+                y[n, h, w, k] = 0
+            for r in range(top, bottom):
+                # One line at a time, four pixels at a time: short sums lose fewer digits, and memory is touched less.
+                line[:] = 0
+                for s in range(left, right - 3, 4):
+                    for k in range(channels):
+                        line[k] += (x[n, r, s, k] + x[n, r, s + 1, k]) + (x[n, r, s + 2, k] + x[n, r, s + 3, k])
+                for s in range(right - (right - left) % 4, right):
+                    for k in range(channels):
+                        line[k] += x[n, r, s, k]
+                for k in range(channels):
+                    y[n, h, w, k] += line[k]
+            for k in range(channels):
+                y[n, h, w, k] /= by
+
+
+@njit(parallel=True, **OPTIONS)
+def _mean_pieces(x: Any, rows: Any, columns: Any, divisor: Any, y: Any) -> None:
+    for row in prange(y.shape[0] * y.shape[1]):
+        _mean_rows(x, row, row + 1, rows, columns, divisor, y)
+
+
+@njit(**OPTIONS)
+def _mean_backward(
+    grad: Any, start: int, stop: int, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any
+) -> None:
+    """Images start ... stop - 1: grad (N, oh, ow, C), dx (N, H, W, C); ``tiled``: windows cover each pixel once."""
+    _, oh, ow, channels = grad.shape
+    share = np.empty(channels, grad.dtype)
+    for n in range(start, stop):
+        if not tiled:
+            dx[n] = 0
+        for h in range(oh):
+            for w in range(ow):
+                by = divisor[h, w]
+                for k in range(channels):
+                    share[k] = grad[n, h, w, k] / by
+                for r in range(rows[h, 0], rows[h, 1]):
+                    for s in range(columns[w, 0], columns[w, 1]):
+                        if tiled:
+                            for k in range(channels):
+                                dx[n, r, s, k] = share[k]
+                        else:
+                            for k in range(channels):
+                                dx[n, r, s, k] += share[k]
+
+
+@njit(parallel=True, **OPTIONS)
+def _mean_backward_pieces(grad: Any, rows: Any, columns: Any, divisor: Any, tiled: bool, dx: Any) -> None:
+    for n in prange(len(dx)):
+        _mean_backward(grad, n, n + 1, rows, columns, divisor, tiled, dx)
 
 
 def _in_pairs(size: Any, output_size: Any, kernel_size: Pair, stride: Pair, padding: Pair) -> bool:
@@ -266,13 +266,24 @@ def _in_pairs(size: Any, output_size: Any, kernel_size: Pair, stride: Pair, padd
 def max_pool2d_forward(
     x: Any, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair
 ) -> tuple[Any, Any]:
+    if kernel_size[0] * kernel_size[1] > 255:  # positions would not fit in a byte: too rare for kernels of its own
+        return plain.max_pool2d_forward(x, kernel_size, stride, padding, dilation, output_size)
     nhwc = channels_last(x)
     shape = (x.shape[0], *output_size, x.shape[1])
-    y = np.empty(shape, dtype=x.dtype)
-    positions = np.empty(shape, dtype=np.uint8 if kernel_size[0] * kernel_size[1] <= 255 else np.int32)
+    y, positions = np.empty(shape, dtype=x.dtype), np.empty(shape, dtype=np.uint8)
     pairs = dilation == (1, 1) and _in_pairs(x.shape[2:], output_size, kernel_size, stride, padding)
-    with parallel_region():
-        _max_forward(nhwc, kernel_size, stride, padding, dilation, pairs, y, positions)
+    window = kernel_size, stride, padding, dilation
+    if x.size <= GRAIN:
+        if pairs:
+            _max_pairs(nhwc, 0, shape[0] * shape[1], y, positions)
+        else:
+            _max_rows(nhwc, 0, shape[0] * shape[1], *window, y, positions)
+    else:
+        with parallel_region():
+            if pairs:
+                _max_pairs_pieces(nhwc, y, positions)
+            else:
+                _max_pieces(nhwc, *window, y, positions)
     return from_channels_last(y), from_channels_last(positions)
 
 
@@ -285,12 +296,24 @@ def max_pool2d_backward(
     padding: Pair,
     dilation: Pair,
 ) -> Any:
+    if positions.dtype != np.uint8:
+        return plain.max_pool2d_backward(grad, positions, input_shape, kernel_size, stride, padding, dilation)
     batch, channels, height, width = input_shape
     dx = np.empty((batch, height, width, channels), dtype=grad.dtype)
     pairs = dilation == (1, 1) and _in_pairs((height, width), grad.shape[2:], kernel_size, stride, padding)
     grad, positions = channels_last(grad), channels_last(positions)
-    with parallel_region():
-        _max_backward(grad, positions, kernel_size, stride, padding, dilation, pairs, dx)
+    window = kernel_size, stride, padding, dilation
+    if dx.size <= GRAIN:
+        if pairs:
+            _pairs_backward(grad, positions, 0, batch, dx)
+        else:
+            _max_backward(grad, positions, 0, batch, *window, dx)
+    else:
+        with parallel_region():
+            if pairs:
+                _pairs_backward_pieces(grad, positions, dx)
+            else:
+                _max_backward_pieces(grad, positions, *window, dx)
     return from_channels_last(dx)
 
 
@@ -337,8 +360,11 @@ def _tiles(bounds: Any, size: int) -> bool:
 def _mean(x: Any, output_size: Pair, windows: tuple[Any, Any, Any]) -> Any:
     nhwc = channels_last(x)
     y = np.empty((x.shape[0], *output_size, x.shape[1]), dtype=x.dtype)
-    with parallel_region():
-        _mean_forward(nhwc, *windows, y)
+    if x.size <= GRAIN:
+        _mean_rows(nhwc, 0, y.shape[0] * y.shape[1], *windows, y)
+    else:
+        with parallel_region():
+            _mean_pieces(nhwc, *windows, y)
     return from_channels_last(y)
 
 
@@ -348,8 +374,11 @@ def _mean_gradient(grad: Any, input_shape: tuple[int, ...], windows: tuple[Any, 
     grad = channels_last(grad)
     rows, columns, _ = windows
     tiled = _tiles(rows, height) and _tiles(columns, width)
-    with parallel_region():
-        _mean_backward(grad, *windows, tiled, dx)
+    if dx.size <= GRAIN:
+        _mean_backward(grad, 0, batch, *windows, tiled, dx)
+    else:
+        with parallel_region():
+            _mean_backward_pieces(grad, *windows, tiled, dx)
     return from_channels_last(dx)
 
 
