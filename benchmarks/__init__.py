@@ -1,0 +1,1 @@
+"""Speed against PyTorch: ``python -m benchmarks.cpu`` (see README.md)."""

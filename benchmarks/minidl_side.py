@@ -1,0 +1,86 @@
+"""The training step and the epoch as a user of minidl writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+import minidl
+from benchmarks import workloads
+from benchmarks.workloads import Column, Workload
+from minidl import kernels
+from minidl.data import Augmentation, DataLoader, ImageDataset
+from minidl.nn import functional as F
+from minidl.train import RunningFigures
+
+
+def set_threads(column: Column, threads: int) -> None:
+    """Let the kernels run on this many threads."""
+    numba.set_num_threads(threads)
+
+
+def facts() -> dict[str, Any]:
+    """What a reader of the table wants to know about this side."""
+    return {
+        "capture": callable(getattr(minidl, "capture", None)),
+        "BLAS": kernels.blas_description(),
+        "threads": numba.get_num_threads(),
+    }
+
+
+def _network(workload: Workload, dropout: bool) -> Any:
+    network = workload.network(minidl.nn, dropout)
+    named = [(name, parameter, tuple(parameter.shape)) for name, parameter in network.named_parameters()]
+    weights = workloads.initial_weights((name, shape) for name, _, shape in named)
+    for (_, parameter, _), weight in zip(named, weights, strict=True):
+        if weight is not None:
+            parameter.data = weight
+    return network.train()
+
+
+def _step(
+    column: Column, workload: Workload, network: Any, learning_rate: float
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    if workload.optimizer == "SGD":
+        optimizer: Any = minidl.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9)
+    else:
+        optimizer = minidl.optim.Adam(network.parameters(), lr=learning_rate)
+
+    def step(images: Any, labels: Any) -> tuple[Any, Any]:
+        optimizer.zero_grad()
+        outputs = network(images)
+        loss = F.cross_entropy(outputs, labels)
+        loss.backward()
+        optimizer.step()
+        return loss, outputs
+
+    return minidl.capture(step) if column.captured else step  # type: ignore[attr-defined]
+
+
+def training_step(column: Column, workload: Workload, dropout: bool, learning_rate: float) -> Callable[[], Any]:
+    """A function that takes one training step and returns its loss (a tensor)."""
+    images, labels = (minidl.from_numpy(array) for array in workloads.batch(workload))
+    step = _step(column, workload, _network(workload, dropout), learning_rate)
+    return lambda: step(images, labels)[0]
+
+
+def epoch(column: Column, images: int) -> Callable[[], float]:
+    """A function that trains for one epoch on ``images`` images: examples/cifar_cnn.py. It returns the mean loss."""
+    workload = workloads.EPOCH
+    pixels, classes = workloads.training_images(images)
+    mean, std = np.array(workloads.MEAN), np.array(workloads.STD)
+    dataset = ImageDataset(pixels, classes, mean, std, Augmentation(crop_padding=4, flip=0.5))
+    loader = DataLoader(dataset, workload.batch, shuffle=True)
+    step = _step(column, workload, _network(workload, dropout=True), workload.learning_rate)
+
+    def run() -> float:
+        figures = RunningFigures()
+        for batch, labels in loader:
+            loss, outputs = step(batch, labels)
+            figures.add(loss, outputs, labels)
+        return figures.loss
+
+    return run
