@@ -109,6 +109,10 @@ PARALLEL: dict[str, Callable[[Any], Any]] = {
     "channel_affine": lambda k: k.channel_affine(X, VECTOR, VECTOR),
     "max_pool2d_forward": lambda k: k.max_pool2d_forward(X, SQUARE, SQUARE, NONE, ONE, (17, 17)),
     "max_pool2d_backward": lambda k: k.max_pool2d_backward(POOLED, POSITIONS, X.shape, SQUARE, SQUARE, NONE, ONE),
+    "overlapping max_pool2d_forward": lambda k: k.max_pool2d_forward(X, (3, 3), SQUARE, ONE, ONE, (17, 17)),
+    "overlapping max_pool2d_backward": lambda k: k.max_pool2d_backward(
+        POOLED, POSITIONS, X.shape, (3, 3), SQUARE, ONE, ONE
+    ),
     "avg_pool2d_forward": lambda k: k.avg_pool2d_forward(X, (3, 3), SQUARE, ONE, (17, 17), True, None),
     "avg_pool2d_backward": lambda k: k.avg_pool2d_backward(POOLED, X.shape, (3, 3), SQUARE, ONE, True, None),
     "adaptive_avg_pool2d_forward": lambda k: k.adaptive_avg_pool2d_forward(X, (1, 1)),

@@ -96,16 +96,24 @@ def _input_gradient(grad: Any, x: Any, center: Any, slope: Any, offset: Any, sca
 
 @njit(**OPTIONS)
 def _join_statistics(
-    totals: Any, squares: Any, lengths: Any, weight: Any, bias: Any, epsilon: float, vectors: Any, lanes: Any
+    totals: Any,
+    squares: Any,
+    rows: int,
+    grain: int,
+    weight: Any,
+    bias: Any,
+    epsilon: float,
+    vectors: Any,
+    lanes: Any,
 ) -> None:
     """From the pieces' statistics (pieces, K) to the whole's, in float64, always in the same order.
 
-    ``lengths`` (pieces,): the rows of every piece. Writes ``vectors`` (3, C): mean, variance, inverse standard
-    deviation, and ``lanes`` (3, K): what ``_affine`` wants.
+    ``rows`` in all, ``grain`` of them in every piece but the last. Writes ``vectors`` (3, C): mean, variance, inverse
+    standard deviation, and ``lanes`` (3, K): what ``_affine`` wants.
     """
     pieces, width = totals.shape
     channels = weight.size
-    count = max(lengths.sum() * width // max(channels, 1), 1)
+    count = max(rows * width // max(channels, 1), 1)
     for c in range(channels):
         total = 0.0
         for i in range(pieces):
@@ -114,8 +122,9 @@ def _join_statistics(
         mean = total / count
         deviation = 0.0
         for i in range(pieces):
+            length = max(min(rows - i * grain, grain), 1)
             for k in range(c, width, channels):
-                deviation += squares[i, k] + lengths[i] * (totals[i, k] / lengths[i] - mean) ** 2
+                deviation += squares[i, k] + length * (totals[i, k] / length - mean) ** 2
         variance = deviation / count
         inverse_std = 1 / np.sqrt(variance + epsilon)
         vectors[0, c], vectors[1, c], vectors[2, c] = mean, variance, inverse_std
@@ -222,21 +231,17 @@ def batch_norm_forward(x: Any, weight: Any | None, bias: Any | None, epsilon: fl
     rows = _rows(x)
     weight, bias = _vector(weight, 1, x), _vector(bias, 0, x)
     grain = _grain(rows)
-    begins = np.arange(0, max(len(rows), 1), grain)
-    totals, squares = np.zeros((2, len(begins), rows.shape[1]))
+    totals, squares = np.zeros((2, max(-(-len(rows) // grain), 1), rows.shape[1]))
     vectors, lanes = np.empty((3, x.shape[1]), dtype=x.dtype), np.empty((3, rows.shape[1]), dtype=x.dtype)
-    lengths = np.minimum(len(rows) - begins, grain)
-    if len(rows) == 0:
-        lengths[:] = 1  # no row: sums of zero over a count of one
-    if len(begins) == 1:
-        if len(rows):
+    if len(totals) == 1:
+        if len(rows):  # an empty batch has sums of zero
             _statistics(rows, totals[0], squares[0])
-        _join_statistics(totals, squares, lengths, weight, bias, float(epsilon), vectors, lanes)
+        _join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
         _affine(rows, lanes[0], lanes[1], lanes[2], out)
     else:
         with parallel_region():
             _statistics_pieces(rows, grain, totals, squares)
-            _join_statistics(totals, squares, lengths, weight, bias, float(epsilon), vectors, lanes)
+            _join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
             _affine_pieces(rows, lanes[0], lanes[1], lanes[2], grain, out)
     return y, vectors[0], vectors[1], vectors[2]
 
