@@ -7,23 +7,34 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd.base import BaseTensor
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.autograd.function import Function
+from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError
 from minidl.ops.promotion import promote, require_tensor
 
 __all__ = ["allclose", "eq", "equal", "ge", "gt", "isnan", "le", "logical", "logical_not", "lt", "ne"]
 
 
+class Compare(Function):
+    """A comparison or a combination of bits, element by element; the result is bool or integer and has no gradient."""
+
+    def forward(self, a: Any, b: Any, compare: Callable[[Any, Any], Any]) -> Any:
+        return compare(a, b)
+
+
+class Not(Function):
+    """Each bit the other way round."""
+
+    def forward(self, x: Any) -> Any:
+        return ~x
+
+
 def _compare(who: str, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     x, y = promote(who, a, b)
-    maker = x if isinstance(x, BaseTensor) else y
-    x, y = (v.data if isinstance(v, BaseTensor) else v for v in (x, y))
-    check_same_device(who, x, y)
     try:
-        result = compare(x, y)
+        return Compare.apply(x, y, compare=compare)
     except ValueError:
         raise ShapeError(who, expected="shapes that broadcast", got=f"{x.shape} and {y.shape}") from None
-    return maker._make(namespace(maker.data).asarray(result))
 
 
 def eq(input: Any, other: Any) -> Any:
@@ -70,13 +81,13 @@ def logical_not(input: Any) -> Any:
     require_tensor("~", input)
     if input.data.dtype.kind == "f":
         raise DTypeError("~", expected="a bool or integer tensor", got=str(input.data.dtype))
-    return input._make(namespace(input.data).asarray(~input.data))
+    return Not.apply(input)
 
 
 def isnan(input: Any) -> Any:
     """Where the elements are NaN: a bool tensor. Source: torch.isnan."""
     require_tensor("isnan", input)
-    return input._make(namespace(input.data).asarray(input.data != input.data))
+    return ne(input, input)
 
 
 def equal(input: Any, other: Any) -> bool:

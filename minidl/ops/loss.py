@@ -9,11 +9,14 @@ from typing import Any
 from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.autograd.modes import is_grad_enabled
+from minidl.backend.arrays import check_same_device, ignore_float_errors, namespace
+from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.activation import Softmax, log_softmax
-from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import mean, sum
+from minidl.ops.shape import movedim, reshape, unsqueeze
 
 __all__ = ["cross_entropy", "mse_loss", "nll_loss"]
 
@@ -35,70 +38,120 @@ class CrossEntropy(Function):
         self, logits: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float, reduction: str
     ) -> Any:
         losses, probabilities = kernels.cross_entropy_forward(logits, target, weight, ignore_index, label_smoothing)
-        self.options = target, weight, ignore_index, label_smoothing
-        self.reduction, self.divisor = reduction, 1.0
-        self.save_for_backward(logits, probabilities)
+        divisor = _total_weight(target, weight, ignore_index, logits.dtype) if reduction == "mean" else None
+        self.options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        self.save_for_backward(logits, target, weight, probabilities, divisor)
         if reduction == "none":
             return losses
-        if reduction == "mean":
-            self.divisor = _total_weight(target, weight, ignore_index)
-        return _divide(losses.sum(), self.divisor)
+        with ignore_float_errors():  # 0 / 0 where nothing counted: NaN, as in torch
+            return losses.sum() if divisor is None else losses.sum() / divisor
 
     def backward(self, grad: Any) -> Any:
-        logits, probabilities = self.saved_tensors
-        target, weight, ignore_index, label_smoothing = self.options
-        scale = grad if self.reduction == "none" else _divide(grad, self.divisor)
-        if isinstance(grad, BaseTensor):
-            return self._composite(scale, logits)
-        xp = namespace(logits)
-        scale = xp.ascontiguousarray(xp.broadcast_to(scale, target.shape), dtype=logits.dtype)
-        return kernels.cross_entropy_backward(scale, probabilities, target, weight, ignore_index, label_smoothing)
+        logits, target, weight, probabilities, divisor = self.saved_tensors
+        if isinstance(grad, BaseTensor) and is_grad_enabled():
+            return self._composite(grad, logits), None, None
+        gradient = CrossEntropyGradient.evaluate(grad, probabilities, target, weight, divisor, **self.options)
+        return gradient, None, None
 
-    def _composite(self, scale: Any, logits: Any) -> Any:
+    def _composite(self, grad: Any, logits: Any) -> Any:
         """The same gradient from differentiable operations, for create_graph alone; tested equal to the kernel's."""
-        target, weight, ignore_index, label_smoothing = self.options
-        wanted = _target_matrix(target, logits.shape, logits.dtype, weight, ignore_index, label_smoothing)
+        raw_logits, target, weight, _, divisor = self.saved_arrays
+        wanted = _target_matrix(target, weight, raw_logits, **self.options)
         totals = wanted.sum(1, keepdims=True)
+        scale = grad if divisor is None else grad / (divisor + (divisor == 0))
         column = scale.reshape((-1, 1))  # (N,) or () -> (N, 1) or (1, 1)
         return column * (Softmax.evaluate(logits, axis=1) * totals - wanted)
 
 
-def _total_weight(target: Any, weight: Any, ignore_index: int) -> float:
+class CrossEntropyGradient(Function):
+    """The gradient of every logit; for a differentiable form see ``CrossEntropy._composite``."""
+
+    def forward(self, grad: Any, probabilities: Any, target: Any, weight: Any, divisor: Any, **options: Any) -> Any:
+        xp = namespace(probabilities)
+        scale = grad if divisor is None else grad / (divisor + (divisor == 0))  # rows that do not count get 0 anyway
+        scale = xp.ascontiguousarray(xp.broadcast_to(scale, target.shape), dtype=probabilities.dtype)
+        return kernels.cross_entropy_backward(scale, probabilities, target, weight, **options)
+
+
+def _total_weight(target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
+    """The weights of the targets that count, added up: what a mean is divided by; an array without axes."""
     counted = target != ignore_index
-    if weight is None:
-        return float(counted.sum())
-    return float(weight[target[counted]].sum())
-
-
-def _divide(value: Any, divisor: float) -> Any:
-    """value / divisor; NaN where nothing counted, as in torch."""
-    return value * math.nan if divisor == 0 else value / divisor
-
-
-def _target_matrix(
-    target: Any, shape: tuple[int, ...], dtype: Any, weight: Any, ignore_index: int, label_smoothing: float
-) -> Any:
-    """t (N, C): how much each log-probability counts in the loss of each row."""
     xp = namespace(target)
-    classes = xp.arange(shape[1])
-    matrix = (target[:, None] == classes).astype(dtype) * (1 - label_smoothing) + label_smoothing / shape[1]
+    if weight is None:
+        return xp.asarray(counted.sum(), dtype)
+    return xp.asarray((weight[xp.where(counted, target, 0)] * counted).sum(), dtype)
+
+
+class NLL(Function):
+    """-w[t[n]] * x[n, t[n]], where w is the class weight, 0 for targets that do not count; linear in x."""
+
+    def forward(self, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+        xp = namespace(x)
+        self.shape, self.options = x.shape, {"ignore_index": ignore_index, "reduction": reduction}
+        counted = target != ignore_index
+        classes = xp.where(counted, target, 0)
+        factors = counted.astype(x.dtype) if weight is None else weight[classes] * counted
+        divisor = _total_weight(target, weight, ignore_index, x.dtype) if reduction == "mean" else None
+        self.save_for_backward(target, weight, factors, divisor)
+        # Rows that do not count may hold -inf: they are cut out, not multiplied by 0.
+        losses = xp.where(counted, -x[xp.arange(len(classes)), classes], 0) * factors
+        if reduction == "none":
+            return losses
+        with ignore_float_errors():  # 0 / 0 where nothing counted: NaN, as in torch
+            return losses.sum() if divisor is None else losses.sum() / divisor
+
+    def backward(self, grad: Any) -> Any:
+        target, weight, factors, divisor = self.saved_tensors
+        return (
+            NLLGradient.evaluate(grad, target, weight, factors, divisor, shape=self.shape, **self.options),
+            None,
+            None,
+        )
+
+
+class NLLGradient(Function):
+    """The adjoint of NLL: each row's gradient at its target; what goes back through it is NLL itself."""
+
+    def forward(
+        self, grad: Any, target: Any, weight: Any, factors: Any, divisor: Any, shape: tuple[int, int], **options: Any
+    ) -> Any:
+        self.options = options
+        self.save_for_backward(target, weight)
+        xp = namespace(grad)
+        scale = grad if divisor is None else grad / (divisor + (divisor == 0))
+        result = xp.zeros(shape, factors.dtype)
+        classes = xp.where(target != options["ignore_index"], target, 0)
+        result[xp.arange(len(classes)), classes] = -scale * factors
+        return result
+
+    def backward(self, grad: Any) -> Any:
+        target, weight = self.saved_tensors
+        return NLL.evaluate(grad, target, weight, **self.options), None, None, None, None
+
+
+def _target_matrix(target: Any, weight: Any, logits: Any, ignore_index: int, label_smoothing: float) -> Any:
+    """t (N, C): how much each log-probability counts in the loss of each row."""
+    classes, dtype = logits.shape[1], logits.dtype
+    hits = target[:, None] == namespace(target).arange(classes)
+    matrix = hits.astype(dtype) * (1 - label_smoothing) + label_smoothing / classes
     if weight is not None:
         matrix = matrix * weight
     return matrix * (target != ignore_index).astype(dtype)[:, None]
 
 
 def _rows(input: Any) -> Any:
-    """(N, C, d1, ...) -> (N * d1 * ..., C)."""
+    """(C,) -> (1, C); (N, C, d1, ...) -> (N * d1 * ..., C)."""
     shape = input.data.shape
+    if len(shape) == 1:
+        return unsqueeze(input, 0)
     if len(shape) == 2:
         return input
-    return input.movedim(1, -1).reshape(-1, shape[1]) if input.data.size else input.reshape(0, shape[1])
+    return reshape(movedim(input, 1, -1), math.prod(shape) // shape[1], shape[1])
 
 
-def _check_weight(who: str, weight: Any, input: Any, classes: int) -> Any:
-    """The class weights as an array, or None."""
+def _check_weight(who: str, weight: Any, input: Any, classes: int) -> None:
     if weight is None:
-        return None
+        return
     require_float(who, weight)
     if weight.data.shape != (classes,) or weight.data.dtype != input.data.dtype:
         raise ShapeError(
@@ -106,7 +159,6 @@ def _check_weight(who: str, weight: Any, input: Any, classes: int) -> Any:
             expected=f"weight ({classes},) in {input.data.dtype}",
             got=f"{weight.data.shape} in {weight.data.dtype}",
         )
-    return weight.data
 
 
 def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index: int) -> None:
@@ -131,10 +183,12 @@ def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index
 
 
 def _class_axis(who: str, input: Any) -> int:
+    """The number of classes."""
     shape = input.data.shape
-    if not shape:
-        raise ShapeError(who, expected="input (C,), (N, C) or (N, C, d1, ...)", got="()")
-    return shape[0] if len(shape) == 1 else shape[1]
+    classes = shape[min(1, len(shape) - 1)] if shape else 0
+    if not classes:
+        raise ShapeError(who, expected="input (C,), (N, C) or (N, C, d1, ...) with at least one class", got=str(shape))
+    return classes
 
 
 def cross_entropy(
@@ -161,16 +215,14 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError("cross_entropy", expected="label_smoothing in [0, 1]", got=str(label_smoothing))
     classes = _class_axis("cross_entropy", input)
-    weights = _check_weight("cross_entropy", weight, input, classes)
+    _check_weight("cross_entropy", weight, input, classes)
     if target.data.dtype.kind == "f":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     _check_classes("cross_entropy", input, target, classes, ignore_index)
-    scores: Any = input
-    rows = _rows(scores.unsqueeze(0) if len(input.data.shape) == 1 else scores)
     losses: Any = CrossEntropy.apply(
-        rows,
-        target=target.data.reshape(-1).astype("int64", copy=False),
-        weight=weights,
+        _rows(input),
+        cast(reshape(target, -1), int64),
+        weight,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
         reduction=reduction,
@@ -207,22 +259,11 @@ def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100
     check_same_device("nll_loss", input.data, target.data)
     _reduction("nll_loss", reduction)
     classes = _class_axis("nll_loss", input)
-    weights = _check_weight("nll_loss", weight, input, classes)
+    _check_weight("nll_loss", weight, input, classes)
     _check_classes("nll_loss", input, target, classes, ignore_index)
-    scores: Any = input
-    rows = _rows(scores.unsqueeze(0) if len(input.data.shape) == 1 else scores)
-    labels = target.data.reshape(-1).astype("int64", copy=False)
-    matrix = _target_matrix(labels, rows.data.shape, rows.data.dtype, weights, ignore_index, 0.0)
-    # Rows that do not count may hold -inf: they are cut out, not multiplied by 0.
-    picked = rows[namespace(labels).arange(len(labels)), namespace(labels).where(labels == ignore_index, 0, labels)]
-    losses = -picked * rows._make(matrix.sum(1))
-    if reduction == "none":
-        return losses.reshape(target.data.shape)
-    total = losses.sum()
-    if reduction == "sum":
-        return total
-    divisor = _total_weight(labels, weights, ignore_index)
-    return total / divisor if divisor else total + math.nan  # nothing counted: NaN, whose gradient is 0, as in torch
+    labels = cast(reshape(target, -1), int64)
+    losses: Any = NLL.apply(_rows(input), labels, weight, ignore_index=ignore_index, reduction=reduction)
+    return losses.reshape(target.data.shape) if reduction == "none" else losses
 
 
 def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:

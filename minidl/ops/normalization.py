@@ -8,6 +8,7 @@ from typing import Any
 from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
+from minidl.autograd.modes import is_grad_enabled
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.matmul import ChannelSum
 from minidl.ops.promotion import require_float
@@ -42,9 +43,9 @@ class BatchNorm(Function):
 
     def backward(self, grad: Any) -> Any:
         x, weight, mean, inverse_std = self.saved_tensors
-        if isinstance(grad, BaseTensor):
+        if isinstance(grad, BaseTensor) and is_grad_enabled():
             return self._composite(grad, x, weight)
-        dx, dweight, dbias = kernels.batch_norm_backward(grad, x, weight, mean, inverse_std)
+        dx, dweight, dbias = BatchNormGradient.evaluate(grad, x, weight, mean, inverse_std)
         need_x, need_weight, need_bias = self.needs_input_grad
         return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None
 
@@ -61,6 +62,13 @@ class BatchNorm(Function):
         dx = _column(scale / n, ndim) * (grad * n - _column(dbias, ndim) - normalized * _column(dweight, ndim))
         need_x, need_weight, need_bias = self.needs_input_grad
         return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None
+
+
+class BatchNormGradient(Function):
+    """The three gradients of batch normalisation at once; for a differentiable form see ``BatchNorm._composite``."""
+
+    def forward(self, grad: Any, x: Any, weight: Any, mean: Any, inverse_std: Any) -> Any:
+        return kernels.batch_norm_backward(grad, x, weight, mean, inverse_std)
 
 
 class ChannelAffine(Function):
