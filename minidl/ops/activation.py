@@ -150,7 +150,7 @@ def relu(input: T, inplace: bool = False) -> T:
     """
     require_tensor("relu", input)
     if input.data.dtype.kind in "iu":
-        return input._make(kernels.relu_forward(input.data))
+        return ReLU.apply(input)
     return _apply("relu", ReLU, input, inplace)
 
 

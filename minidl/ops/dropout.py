@@ -79,5 +79,5 @@ def dropout2d(
     if p == 1:
         return _finish("dropout2d", lambda x: x * 0, input, inplace)
     ones = namespace(input.data).ones((*shape[:-2], 1, 1), input.data.dtype)
-    mask = input._make(kernels.dropout_forward(ones, p, *_stream("dropout2d", generator)))
+    mask = Dropout.apply(input._make(ones), p=p, stream=_stream("dropout2d", generator))
     return _finish("dropout2d", lambda x: x * mask, input, inplace)

@@ -39,7 +39,7 @@ class CrossEntropy(Function):
     ) -> Any:
         losses, probabilities = kernels.cross_entropy_forward(logits, target, weight, ignore_index, label_smoothing)
         divisor = _total_weight(target, weight, ignore_index, logits.dtype) if reduction == "mean" else None
-        self.options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        self.options: dict[str, Any] = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
         self.save_for_backward(logits, target, weight, probabilities, divisor)
         if reduction == "none":
             return losses

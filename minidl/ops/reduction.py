@@ -168,6 +168,20 @@ class Var(Function):
         return grad.reshape(self.kept) * ((x - mean) * (2 * self.scale))
 
 
+class Position(Function):
+    """Where the extremum stands: integers, without a gradient."""
+
+    def forward(self, x: Any, axis: int | None, keepdim: bool, larger: bool) -> Any:
+        return (x.argmax if larger else x.argmin)(axis, keepdims=keepdim)
+
+
+class Truth(Function):
+    """Whether every element, or any, is not zero: bool, without a gradient."""
+
+    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, every: bool) -> Any:
+        return (x.all if every else x.any)(axes, keepdims=keepdim)
+
+
 builtin_max, builtin_any = max, any  # this module defines torch's max and any
 
 
@@ -269,14 +283,9 @@ def amin(input: T, dim: Axes = None, keepdim: bool = False) -> T:
 
 def _position(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
     require_tensor(who, input)
-    array = input.data
-    if dim is not None:
-        (dim,) = normalize_axes(who, dim, array.ndim) or (None,)
-    _not_empty(who, input, range(array.ndim) if dim is None else (dim,))  # type: ignore[arg-type]
-    result = namespace(array).asarray((array.argmax if larger else array.argmin)(dim))
-    if keepdim:
-        result = result.reshape([1 if dim is None or i == dim else n for i, n in enumerate(array.shape)])
-    return input._make(result)
+    axes = normalize_axes(who, dim, input.data.ndim)
+    _not_empty(who, input, axes)
+    return Position.apply(input, axis=axes[0] if dim is not None and axes else None, keepdim=keepdim, larger=larger)
 
 
 def argmax(input: T, dim: int | None = None, keepdim: bool = False) -> T:
@@ -289,15 +298,13 @@ def argmin(input: T, dim: int | None = None, keepdim: bool = False) -> T:
     return _position("argmin", input, dim, keepdim, larger=False)
 
 
-def all(input: T, dim: int | None = None, keepdim: bool = False) -> T:
-    """Whether all elements are true (not zero), over all or along one axis: a bool tensor. Source: torch.all."""
+def all(input: T, dim: Axes = None, keepdim: bool = False) -> T:
+    """Whether all elements are true (not zero), over all or along axes: a bool tensor. Source: torch.all."""
     require_tensor("all", input)
-    axes = normalize_axes("all", dim, input.data.ndim)
-    return input._make(namespace(input.data).asarray(input.data.all(axes, keepdims=keepdim)))
+    return Truth.apply(input, axes=normalize_axes("all", dim, input.data.ndim), keepdim=keepdim, every=True)
 
 
-def any(input: T, dim: int | None = None, keepdim: bool = False) -> T:
-    """Whether any element is true (not zero), over all or along one axis: a bool tensor. Source: torch.any."""
+def any(input: T, dim: Axes = None, keepdim: bool = False) -> T:
+    """Whether any element is true (not zero), over all or along axes: a bool tensor. Source: torch.any."""
     require_tensor("any", input)
-    axes = normalize_axes("any", dim, input.data.ndim)
-    return input._make(namespace(input.data).asarray(input.data.any(axes, keepdims=keepdim)))
+    return Truth.apply(input, axes=normalize_axes("any", dim, input.data.ndim), keepdim=keepdim, every=False)
