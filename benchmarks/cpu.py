@@ -23,7 +23,7 @@ from benchmarks.worker import Worker, WorkerFailed
 from benchmarks.workloads import CAPTURED, EPOCH, MINIDL, TORCH, Column, Workload
 
 CHECKED_STEPS = 5
-LOSS_TOLERANCE = 1e-3  # relative; float32 rounding, which five steps enlarge, stays well below
+LOSS_TOLERANCE = 1e-4  # relative; float32 rounding, which five steps enlarge, stays below 3e-5
 RESULT_TOLERANCE = 1e-3
 PAUSE = 0.03  # seconds between turns: OpenMP's threads spin for some milliseconds after their last work
 MEMORY_WORKLOAD = "W3-128"
@@ -33,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for, print it, write JSON; 1 where the sides do not compute the same."""
     options = _options(arguments)
     removed = machine.clean_environment()
-    os.environ["NUMBA_NUM_THREADS"] = str(options.threads)
     about = machine.describe(options.threads, removed)
     facts = _facts(options.threads)
     about["minidl"], about["torch"] = facts[MINIDL.name], facts[TORCH.name]
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     steps = [workload for workload in options.workloads if workload is not EPOCH]
     for workload in steps:
         outcome["steps"].append(measure_steps(workload, columns, options))
-        print(f"\r{workload.key} measured", end="\033[K", file=sys.stderr, flush=True)
+        print(f"{workload.key} measured", file=sys.stderr, flush=True)
     if steps:
         print("\n" + "\n".join(["ms a step", "", report.steps_table(outcome["steps"], names, 1e-3), ""]))
         print("\n".join(report.notes(outcome["steps"])), flush=True)
@@ -93,6 +92,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.workloads = workloads.selected(options.only)
     except ValueError as error:
         parser.error(str(error))
+    if options.threads > len(os.sched_getaffinity(0)):
+        parser.error("--threads cannot be more than the cores of this machine")
     if min(options.rounds, options.bursts, options.threads, options.epoch_images) < 1 or options.seconds <= 0:
         parser.error("--rounds, --bursts, --seconds, --threads and --epoch-images must be above 0")
     return options
@@ -174,9 +175,9 @@ def _check_losses(result: Result, workers: list[Worker], key: str) -> list[Worke
         try:
             losses[worker.column.name] = worker.ask("losses", key, CHECKED_STEPS)
         except WorkerFailed as error:
-            if not worker.column.compiled:
+            if not worker.column.optional:
                 raise
-            result["unavailable"][worker.column.name] = str(error)  # no compiler, for example
+            result["unavailable"][worker.column.name] = str(error)
     worst = result["loss difference"] = max(difference(losses), result["loss difference"] or 0.0)
     if not worst <= LOSS_TOLERANCE:
         shown = "; ".join(f"{name} {' '.join(f'{x:.6g}' for x in values)}" for name, values in losses.items())
@@ -204,12 +205,18 @@ def measure_epoch(columns: Sequence[Column], options: argparse.Namespace) -> Res
     result = _result(EPOCH)
     result["images"] = options.epoch_images
     for turn in range(options.rounds):
-        with _workers(columns, options.threads) as workers:
-            _check_losses(result, workers, EPOCH.key)
+        with _workers([c for c in columns if c.name not in result["unavailable"]], options.threads) as workers:
+            workers = _check_losses(result, workers, EPOCH.key)
             if result["failure"]:
                 return result
             for worker in workers if turn % 2 == 0 else reversed(workers):
-                worker.ask("prepare_epoch", options.epoch_images)
+                try:
+                    worker.ask("prepare_epoch", options.epoch_images)
+                except WorkerFailed as error:
+                    if not worker.column.optional:
+                        raise
+                    result["unavailable"][worker.column.name] = str(error)
+                    continue
                 time.sleep(PAUSE)
                 seconds, loss = worker.ask("epoch")
                 result["seconds"].setdefault(worker.column.name, []).append(seconds)

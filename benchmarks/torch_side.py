@@ -141,7 +141,13 @@ def _from_loader(count: int, size: int) -> Callable[[], Iterator[Any]]:
     )
     dataset = _Pictures(*workloads.training_images(count), transform)
     loader = DataLoader(
-        dataset, size, shuffle=True, num_workers=torch.get_num_threads(), persistent_workers=True, prefetch_factor=4
+        dataset,
+        size,
+        shuffle=True,
+        num_workers=torch.get_num_threads(),
+        multiprocessing_context="fork",  # the usual one on Linux; inside a spawned process the default is another
+        persistent_workers=True,
+        prefetch_factor=4,
     )
 
     def batches() -> Iterator[Any]:
