@@ -45,12 +45,14 @@ def predictions(
     rows = -(-count // columns)
     figure = new_figure("plot.predictions", 4.3 * columns, 2.35 * rows + (0.45 if title else 0), title)
     grid = figure.add_gridspec(rows, 2 * columns, width_ratios=[1, 1.05] * columns)
+    if labels is not None:
+        figure.supxlabel("Blue: the true class. Vermilion: a wrong prediction.", fontsize=10, color=INK)
     for i in range(count):
         row, column = divmod(i, columns)
         picture = figure.add_subplot(grid[row, 2 * column])
         bars = figure.add_subplot(grid[row, 2 * column + 1])
         answer = int(probabilities[i].argmax())
-        caption = captions[i] if captions is not None else f"{classes[answer]}, {probabilities[i, answer]:.0%}"
+        caption = captions[i] if captions is not None else f"{classes[answer]}, {100 * probabilities[i, answer]:.0f} %"
         _show(picture, images[i], caption)
         _bars(bars, probabilities[i], classes, None if labels is None else int(labels[i]))
     return save_figure(figure, path)

@@ -62,7 +62,7 @@ class Progress:
                 self._shown, self._waiting = now, 0
         elif now - self._shown >= 15:
             rate = self._done / (now - self._start)
-            self._write(f"{self._done / self._total:.0%} | {_text(figures)} | {rate:,.0f} images/s")
+            self._write(f"{100 * self._done / self._total:.0f} % | {_text(figures)} | {rate:,.0f} images/s")
             self._shown = now
 
     def close(self) -> None:
@@ -80,4 +80,4 @@ class Progress:
 
 
 def _text(figures: RunningFigures) -> str:
-    return f"loss {figures.loss:.4f}, accuracy {figures.accuracy:.1%}"
+    return f"loss {figures.loss:.4f}, accuracy {100 * figures.accuracy:.1f} %"
