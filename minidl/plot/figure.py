@@ -40,7 +40,7 @@ def plain_axes(axes: Any) -> None:
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
     """Write the figure, drawn by Agg, as PNG (or what the ending of ``path`` says); returns the path.
 
-    A PNG gets a palette of 256 colours, chosen for it: a third of the size, so that reports full of pictures stay small.
+    A PNG gets a palette of 256 colours, chosen for it: a third of the size, which adds up in reports of many pictures.
     """
     from PIL import Image  # matplotlib brings it
 
