@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome["epoch"] = [measure_epoch(columns, options)]
         title = f"seconds an epoch of {options.epoch_images} images; torch tuned: images in memory"
         names = [column.name for column in columns]
-        print("\n" + "\n".join([title, "", report.steps_table(outcome["epoch"], names, 1)]))
+        print("\n" + "\n".join([title, "", report.steps_table(outcome["epoch"], names, 1), ""]))
         print("\n".join(report.notes(outcome["epoch"])), flush=True)
     about["load at end"] = round(os.getloadavg()[0], 2)
     print(f"\nload at end:          {about['load at end']}")
