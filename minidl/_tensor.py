@@ -162,12 +162,14 @@ class Tensor(BaseTensor):
 
     def item(self) -> Any:
         """Its only element as a Python number (from a GPU: waits for it). ShapeError unless there is exactly one."""
+        _not_while_recording("item")
         if self.data.size != 1:
             raise ShapeError("item", expected="a tensor with one element", got=f"shape {self.data.shape}")
         return self.data.item()
 
     def tolist(self) -> Any:
         """Its elements as nested lists of Python numbers."""
+        _not_while_recording("tolist")
         return self.data.tolist()
 
     def numpy(self) -> np.ndarray:
@@ -175,6 +177,7 @@ class Tensor(BaseTensor):
 
         Raises DeviceError on a GPU (no hidden transfers) and GraphError where a gradient is required.
         """
+        _not_while_recording("numpy")
         if self.requires_grad:
             raise GraphError(
                 "numpy", expected="a tensor that needs no gradient", got="one that does", hint="Use .detach().numpy()."
@@ -192,6 +195,7 @@ class Tensor(BaseTensor):
         return array.copy() if copy else array
 
     def __bool__(self) -> bool:
+        _not_while_recording("bool")
         if self.data.size != 1:
             raise ShapeError(
                 "bool",
@@ -310,6 +314,8 @@ class Tensor(BaseTensor):
             raise DTypeError(who, expected=f"a result that fits {self.data.dtype}", got=str(values.dtype))
         self.data[...] = values
         self._bump()
+        if state.recorder is not None:
+            state.recorder.write(self, Ellipsis, values)
         if isinstance(result, Tensor) and result.requires_grad:
             self._edge, self._requires_grad = result._edge, True
         return self
@@ -387,11 +393,14 @@ class Tensor(BaseTensor):
             self._assign("indexing", indexing.index_put(self, index, value))
             return
         raw = value.data if isinstance(value, BaseTensor) else value
+        place = indexing.raw_index(index)
         try:
-            self.data[indexing.raw_index(index)] = raw
+            self.data[place] = raw
         except ValueError as error:
             raise ShapeError("indexing", expected="a value that fits the indexed part", got=str(error)) from None
         self._bump()
+        if state.recorder is not None:
+            state.recorder.write(self, place, raw)
 
     # --- Operators ----------------------------------------------------------------------------------------------
 
@@ -794,6 +803,17 @@ class Tensor(BaseTensor):
         return promotion.cast(self, bool_)
 
 
+def _not_while_recording(who: str) -> None:
+    """GraphError while a step is being captured: a value that Python has seen cannot change in the replay."""
+    if state.recorder is not None:
+        raise GraphError(
+            who,
+            expected="no Python code that looks at values inside a captured step",
+            got=f"a call of {who}()",
+            hint="Return the tensor from the step and look at it outside, or do not capture this step.",
+        )
+
+
 def _operand(value: Any) -> bool:
     """Whether a value may stand beside a tensor in an operator."""
     return isinstance(value, _OPERANDS) or hasattr(value, "__cuda_array_interface__")
@@ -805,6 +825,7 @@ _OPERANDS = (BaseTensor, int, float, np.ndarray, np.generic)
 
 def _host(generator: Any) -> np.random.Generator:
     """NumPy's random generator of a minidl Generator, or of this thread's default one."""
+    _not_while_recording("random numbers drawn on the host")
     from_default = default_generator() if generator is None else generator
     if not isinstance(from_default, Generator):
         raise ArgumentError("generator", expected="a minidl.Generator or None", got=type(generator).__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor, Edge
 from minidl.autograd.function import Function
-from minidl.autograd.modes import set_grad_enabled
+from minidl.autograd.modes import set_grad_enabled, state
 from minidl.backend.arrays import check_same_device, namespace
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
@@ -76,6 +76,7 @@ def _run(
     roots: list[tuple[Edge, Any]], retain_graph: bool, create_graph: bool, wanted: dict[Edge, Any] | None = None
 ) -> None:
     """Send the roots' gradients through the graph: into the leaves, or only into ``wanted`` where it is given."""
+    as_tensors = create_graph or state.recorder is not None
     uses = _count_uses([edge[0] for edge, _ in roots])
     useful = None if wanted is None else _leads_to({edge[0] for edge in wanted}, [edge[0] for edge, _ in roots])
     pending: dict[Any, dict[int, _Sum]] = {}
@@ -102,8 +103,8 @@ def _run(
             continue
         edges = node._edges
         if slots and (useful is None or any(edge is not None and edge[0] in useful for edge in edges)):
-            incoming = _incoming(node, slots, create_graph)
-            node._as_tensors = create_graph
+            incoming = _incoming(node, slots, as_tensors)
+            node._as_tensors = as_tensors
             try:
                 results = type(node).backward(node, *incoming)
             finally:
@@ -120,7 +121,7 @@ def _run(
                     ready.append(edge[0])
 
 
-def _incoming(node: Function, slots: dict[int, _Sum], create_graph: bool) -> list[Any]:
+def _incoming(node: Function, slots: dict[int, _Sum], as_tensors: bool) -> list[Any]:
     """One gradient an output; zeros for outputs that the loss does not depend on."""
     if not node._output_shapes:
         return [slots[0].value]
@@ -132,8 +133,8 @@ def _incoming(node: Function, slots: dict[int, _Sum], create_graph: bool) -> lis
             incoming.append(None)
         else:
             like = next(iter(slots.values())).value
-            zeros = namespace(like.data if create_graph else like).zeros(shape, dtype)
-            incoming.append(node._maker._make(zeros) if create_graph else zeros)
+            zeros = namespace(like.data if as_tensors else like).zeros(shape, dtype)
+            incoming.append(node._maker._make(zeros) if as_tensors else zeros)
     return incoming
 
 
@@ -158,9 +159,9 @@ def _deliver(
             total.add(value)
             continue
         # Fresh means nobody else can see the array: not what came in, not a view, not given to two inputs.
+        array = value.data if isinstance(value, BaseTensor) else value
         fresh = (
-            not isinstance(value, BaseTensor)
-            and getattr(value, "base", value) is None
+            getattr(array, "base", array) is None
             and not any(value is g for g in incoming)
             and not any(value is r for j, r in enumerate(results) if j != i)
         )
@@ -188,23 +189,22 @@ def _run_hooks(node: Any, slots: dict[int, _Sum]) -> None:
 def _accumulate(leaf: BaseTensor, total: _Sum, create_graph: bool) -> None:
     """Add a finished gradient to ``leaf.grad``, as torch does: in place, or out of place under ``create_graph``."""
     value = total.value
-    if leaf.grad is None:
-        if isinstance(value, BaseTensor):
-            leaf.grad = value
-        else:
-            if value.dtype != leaf.data.dtype:
-                value = value.astype(leaf.data.dtype)
-            elif not total.owned:
-                value = value.copy()
-            leaf.grad = leaf._make(namespace(leaf.data).asarray(value))
-    elif create_graph:
-        leaf.grad = leaf.grad + value
+    if create_graph:
+        leaf.grad = value if leaf.grad is None else leaf.grad + value
+    elif isinstance(value, BaseTensor):
+        state.recorder.accumulate(leaf, value, total.owned)
+    elif leaf.grad is None:
+        if value.dtype != leaf.data.dtype:
+            value = value.astype(leaf.data.dtype)
+        elif not total.owned:
+            value = value.copy()
+        leaf.grad = leaf._make(namespace(leaf.data).asarray(value))
     else:
         leaf.grad.data += value
         leaf.grad._version.value += 1
 
 
-def _root_gradient(who: str, tensor: BaseTensor, gradient: Any, create_graph: bool) -> Any:
+def _root_gradient(who: str, tensor: BaseTensor, gradient: Any, as_tensors: bool) -> Any:
     """The gradient to start from: ones for a scalar, else what the user gave, checked."""
     xp = namespace(tensor.data)
     if gradient is None:
@@ -216,20 +216,20 @@ def _root_gradient(who: str, tensor: BaseTensor, gradient: Any, create_graph: bo
                 hint="Reduce the tensor first, for example with .sum() or .mean(), or pass the gradient.",
             )
         value = xp.ones_like(tensor.data)
-        return tensor._make(value) if create_graph else value
+        return tensor._make(value) if as_tensors else value
     if not isinstance(gradient, BaseTensor):
         raise DTypeError(who, expected="the gradient as a Tensor", got=type(gradient).__name__)
     if gradient.data.shape != tensor.data.shape:
         raise ShapeError(who, expected=f"a gradient of shape {tensor.data.shape}", got=str(gradient.data.shape))
     check_same_device(who, tensor.data, gradient.data)
-    return gradient if create_graph else gradient.data
+    return gradient if as_tensors else gradient.data
 
 
 def _sequence(values: Any) -> list[Any]:
     return list(values) if isinstance(values, (tuple, list)) else [values]
 
 
-def _roots(who: str, tensors: list[Any], gradients: Any, create_graph: bool) -> list[tuple[Edge, Any]]:
+def _roots(who: str, tensors: list[Any], gradients: Any, as_tensors: bool) -> list[tuple[Edge, Any]]:
     given = [None] * len(tensors) if gradients is None else _sequence(gradients)
     if len(given) != len(tensors):
         raise ArgumentError(who, expected=f"one gradient for each of {len(tensors)} tensors", got=str(len(given)))
@@ -243,7 +243,7 @@ def _roots(who: str, tensors: list[Any], gradients: Any, create_graph: bool) -> 
                 got="one made without recording, or from tensors that require none",
                 hint="Set requires_grad=True on an input, and do not compute it under no_grad.",
             )
-        roots.append((edge, _root_gradient(who, tensor, gradient, create_graph)))
+        roots.append((edge, _root_gradient(who, tensor, gradient, as_tensors)))
     return roots
 
 
@@ -260,7 +260,7 @@ def backward(
     torch.autograd.backward.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    roots = _roots("backward", _sequence(tensors), grad_tensors, create_graph)
+    roots = _roots("backward", _sequence(tensors), grad_tensors, create_graph or state.recorder is not None)
     with set_grad_enabled(create_graph):
         _run(roots, retain, create_graph)
 
@@ -281,7 +281,7 @@ def grad(
     """
     wanted_inputs = _sequence(inputs)
     retain = create_graph if retain_graph is None else retain_graph
-    roots = _roots("grad", _sequence(outputs), grad_outputs, create_graph)
+    roots = _roots("grad", _sequence(outputs), grad_outputs, create_graph or state.recorder is not None)
     edges = []
     for i, tensor in enumerate(wanted_inputs):
         edge = tensor._gradient_edge()

@@ -92,7 +92,10 @@ class Function:
             node._input_shapes = tuple([getattr(array, "shape", ()) for array in arrays])
         else:
             node.needs_input_grad = (False,) * len(arrays)
-        return node._wrap(cls.forward(node, *arrays, **options), inputs, arrays, first, record)
+        result = node._wrap(cls.forward(node, *arrays, **options), inputs, arrays, first, record)
+        if state.recorder is not None:
+            state.recorder.operation(node, arrays, options, result if type(result) is tuple else (result,))
+        return result
 
     @classmethod
     def evaluate(cls, *inputs: Any, **options: Any) -> Any:

@@ -15,7 +15,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
+    """What a thread's operations look at: whether to record for backward, and who listens (see ``recorder``)."""
+
     enabled = True
+    recorder: Any = None
 
 
 state = _State()

@@ -16,12 +16,19 @@ __all__ = ["AUGMENTATION", "DROPOUT", "Generator", "Stream", "default_generator"
 DROPOUT, AUGMENTATION = 1, 2
 
 
-class Stream(NamedTuple):
-    """The key and counter of one draw: Philox4x32-10 with key = seed and counter = (element // 4, step, site)."""
-
+class _Words(NamedTuple):
     seed: int
     step: int
     site: int
+
+
+class Stream(_Words):
+    """The key and counter of one draw: Philox4x32-10 with key = seed and counter = (element // 4, step, site).
+
+    ``source`` is the generator that it came from, so that a recorded step can draw anew.
+    """
+
+    source: Generator | None = None
 
 
 class Generator:
@@ -50,6 +57,7 @@ class Generator:
     def stream(self, site: int) -> Stream:
         """The next stream of counter-based numbers for ``site``; every call advances the step by one."""
         stream = Stream(self.seed, self.step, site)
+        stream.source = self
         self.step += 1
         return stream
 

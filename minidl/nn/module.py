@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from minidl._tensor import RemovableHandle, Tensor
+from minidl.autograd.modes import state
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype, float32, float64
 from minidl.errors import ArgumentError, DTypeError
@@ -49,6 +50,8 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.recorder is not None:
+            state.recorder.module(self)
         if not (self._forward_hooks or self._forward_pre_hooks):
             return self.forward(*args, **kwargs)
         for hook, with_kwargs in list(self._forward_pre_hooks.values()):
@@ -385,6 +388,8 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget every parameter's gradient, or with ``set_to_none=False`` set it to zero."""
+        if state.recorder is not None:
+            return state.recorder.call(self.zero_grad, set_to_none)
         for parameter in self.parameters():
             if parameter.grad is None:
                 continue

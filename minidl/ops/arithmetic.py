@@ -170,11 +170,10 @@ class Where(Function):
     def backward(self, grad: Any) -> Any:
         (condition,) = self.saved_arrays
         _, need_a, need_b = self.needs_input_grad
-        keep = condition.astype(grad.dtype)
         return (
             None,
-            unbroadcast(grad * keep, self.shapes[0]) if need_a else None,
-            unbroadcast(grad * (1 - keep), self.shapes[1]) if need_b else None,
+            unbroadcast(Where.evaluate(condition, grad, 0.0), self.shapes[0]) if need_a else None,
+            unbroadcast(Where.evaluate(condition, 0.0, grad), self.shapes[1]) if need_b else None,
         )
 
 
@@ -183,19 +182,16 @@ class Extremum(Function):
 
     def forward(self, a: Any, b: Any, larger: bool) -> Any:
         self.shapes = _shape(a), _shape(b)
-        self.larger = larger
-        self.save_for_backward(a, b)
+        need_a, need_b = self.needs_input_grad
+        if need_a or need_b:  # what each gets; beside a NaN neither loses, and both get all, as in torch
+            a_loses, b_loses = (a < b, b < a) if larger else (a > b, b > a)
+            half = (a == b) * namespace(a).asarray(0.5, a.dtype)
+            self.save_for_backward(~a_loses - half if need_a else None, ~b_loses - half if need_b else None)
         return namespace(a).maximum(a, b) if larger else namespace(a).minimum(a, b)
 
     def backward(self, grad: Any) -> Any:
-        a, b = self.saved_arrays
-        need_a, need_b = self.needs_input_grad
-        a_loses, b_loses = (a < b, b < a) if self.larger else (a > b, b > a)  # beside a NaN neither does, as in torch
-        half = (a == b).astype(grad.dtype) / 2
-        return (
-            unbroadcast(grad * ((~a_loses).astype(grad.dtype) - half), self.shapes[0]) if need_a else None,
-            unbroadcast(grad * ((~b_loses).astype(grad.dtype) - half), self.shapes[1]) if need_b else None,
-        )
+        shares = self.saved_arrays
+        return tuple(None if f is None else unbroadcast(grad * f, s) for f, s in zip(shares, self.shapes))
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:

@@ -100,7 +100,7 @@ class Clamp(Function):
 
     def backward(self, grad: Any) -> Any:
         (within,) = self.saved_arrays
-        return grad * within.astype(grad.dtype)
+        return grad * within
 
 
 def exp(input: T) -> T:

@@ -134,16 +134,14 @@ class Amax(Function):
 
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, larger: bool) -> Any:
         kept = (x.max if larger else x.min)(axes, keepdims=True)
-        hits = (x == kept) | (x != x)
         self.kept = kept.shape
-        self.save_for_backward(hits)
+        if self.needs_input_grad[0]:
+            hits = (x == kept) | (x != x)
+            self.save_for_backward(hits / hits.sum(axes, keepdims=True).astype(x.dtype))
         return kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
 
     def backward(self, grad: Any) -> Any:
-        (hits,) = self.saved_arrays
-        axes = tuple([i for i, n in enumerate(self.kept) if n != hits.shape[i]])
-        share = hits.astype(grad.dtype)
-        share = share / share.sum(axes, keepdims=True)
+        (share,) = self.saved_arrays
         return grad.reshape(self.kept) * share
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from minidl._factories import tensor
 from minidl._tensor import Tensor
-from minidl.autograd.modes import enable_grad
+from minidl.autograd.modes import enable_grad, state
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
@@ -102,6 +102,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget every parameter's gradient, or with ``set_to_none=False`` set it to zero."""
+        if state.recorder is not None:
+            return state.recorder.call(self.zero_grad, set_to_none)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -120,6 +122,13 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if state.recorder is None:
+            self._update_all()
+        else:
+            state.recorder.call(self._update_all)
+        return loss
+
+    def _update_all(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
@@ -133,7 +142,6 @@ class Optimizer:
                     )
                 self.update(parameter, group)
                 parameter._bump()  # backward refuses arrays that were saved before this write
-        return loss
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Change ``parameter.data`` in place by its gradient and the settings in ``group``."""

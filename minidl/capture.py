@@ -1,0 +1,362 @@
+"""``capture(step)``: record one training step, then replay it without the cost of building a graph in Python.
+
+While a step is recorded it runs as always, forward and backward on tensors, so that everything passes through an
+operation; the recorder writes down each operation's ``forward`` with the places of its inputs and results. The replay
+runs through that list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minidl._tensor import Tensor
+from minidl.autograd.function import Function
+from minidl.autograd.modes import state
+from minidl.backend.arrays import is_array, namespace
+from minidl.backend.random import Stream
+from minidl.errors import DTypeError, GraphError
+
+__all__ = ["Captured", "capture"]
+
+
+class _Operation:
+    """One recorded ``forward``: where its inputs are, and where its results and what it saved go."""
+
+    __slots__ = ("inputs", "node", "options", "outputs", "release", "saved", "variable")
+
+    def __init__(self, node: Function, inputs: list[int], options: dict[str, Any], variable: dict[str, Any]) -> None:
+        self.node, self.inputs, self.options, self.variable = node, inputs, options, variable
+        self.outputs: list[int] = []
+        self.saved: list[tuple[int, int]] = []  # (position in what forward saves, place)
+        self.release: list[int] = []
+
+    def run(self, values: list[Any], streams: list[Any]) -> None:
+        node, options = self.node, self.options
+        if self.variable:
+            options = {**options, **{name: _fill(value, values, streams) for name, value in self.variable.items()}}
+        result = type(node).forward(node, *[values[i] for i in self.inputs], **options)
+        for i, out in zip(self.outputs, result if type(result) is tuple else (result,)):
+            values[i] = out if getattr(out, "shape", ()) else namespace(out).asarray(out)
+        for position, i in self.saved:
+            values[i] = node._to_save[position]
+        node._to_save = ()
+        for i in self.release:
+            values[i] = None
+
+    def touches(self) -> list[int]:
+        return [*self.inputs, *_places(self.variable), *self.outputs, *[place for _, place in self.saved]]
+
+
+class _Place(int):
+    """An index into the values of a replay, standing for an array inside an operation's options."""
+
+
+class _Drawn(int):
+    """The number of a random stream, standing for it inside an operation's options."""
+
+
+def _fill(value: Any, values: list[Any], streams: list[Any]) -> Any:
+    if isinstance(value, _Place):
+        return values[value]
+    if isinstance(value, _Drawn):
+        return streams[value]
+    if isinstance(value, tuple):
+        return tuple([_fill(v, values, streams) for v in value])
+    return value
+
+
+def _places(value: Any) -> list[int]:
+    if isinstance(value, _Place):
+        return [int(value)]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+    return [place for item in items for place in _places(item)]
+
+
+class _Write:
+    """A recorded in-place write: target[index] = value."""
+
+    def __init__(self, target: int, index: Any, value: Any, owner: Tensor | None) -> None:
+        self.target, self.index, self.value, self.owner = target, index, value, owner
+        self.release: list[int] = []
+
+    def run(self, values: list[Any], streams: list[Any]) -> None:
+        values[self.target][_fill(self.index, values, streams)] = _fill(self.value, values, streams)
+        if self.owner is not None:
+            self.owner._bump()
+        for i in self.release:
+            values[i] = None
+
+    def touches(self) -> list[int]:
+        return [self.target, *_places((self.index, self.value))]
+
+
+class _Accumulate:
+    """A recorded gradient of a leaf: becomes its ``grad``, or is added to the one that is there, as in backward."""
+
+    def __init__(self, leaf: Tensor, place: int, owned: bool) -> None:
+        self.leaf, self.place, self.owned = leaf, place, owned
+        self.outputs: list[int] = []
+        self.release: list[int] = []
+
+    def run(self, values: list[Any], streams: list[Any]) -> None:
+        values[self.outputs[0]] = _accumulate(self.leaf, values[self.place], self.owned)
+        for i in self.release:
+            values[i] = None
+
+    def touches(self) -> list[int]:
+        return [self.place, *self.outputs]
+
+
+def _accumulate(leaf: Tensor, value: Any, owned: bool) -> Any:
+    """Add ``value`` to ``leaf.grad``; gives the array that is the gradient afterwards."""
+    if leaf.grad is None:
+        leaf.grad = Tensor(value if owned else value.copy())
+    else:
+        leaf.grad.data += value
+        leaf.grad._bump()
+    return leaf.grad.data
+
+
+class _Call:
+    """A call that is made again as it is: an optimizer's update, zero_grad."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function, self.arguments = function, arguments
+        self.release: list[int] = []
+
+    def run(self, values: list[Any], streams: list[Any]) -> None:
+        self.function(*self.arguments)
+
+    def touches(self) -> list[int]:
+        return []
+
+
+class _Recorder:
+    """Listens to every operation of one step and writes the list that a ``_Program`` runs through."""
+
+    def __init__(self, arguments: tuple[Tensor, ...]) -> None:
+        self.steps: list[Any] = []
+        self.values: list[Any] = []  # what stands at each place while recording; keeps arrays alive, so ids are unique
+        self.place_of: dict[int, int] = {}  # id of an array -> its place
+        self.constants: dict[int, Any] = {}
+        self.live: dict[int, Tensor] = {}  # place -> the tensor whose array is read anew at every replay
+        self.leaves: list[Tensor] = []
+        self.modules: list[Any] = []
+        self.streams: list[Any] = []
+        self.inputs = [self._new(argument.data) for argument in arguments]
+
+    def _new(self, array: Any) -> int:
+        self.values.append(array)
+        self.place_of[id(array)] = len(self.values) - 1
+        return len(self.values) - 1
+
+    def tensor(self, tensor: Tensor) -> int:
+        """The place of a tensor's array; a tensor from outside the step is read anew at every replay."""
+        place = self.place_of.get(id(tensor.data))
+        if place is None:
+            place = self._new(tensor.data)
+            self.live[place] = tensor
+        return place
+
+    def array(self, array: Any) -> int:
+        """The place of a raw array; one that no operation made is a constant of the step."""
+        place = self.place_of.get(id(array))
+        if place is None:
+            place = self._new(array)
+            self.constants[place] = array
+        return place
+
+    def _option(self, value: Any) -> tuple[Any, bool]:
+        """An option with its arrays and streams as places, and whether it holds any."""
+        if isinstance(value, Stream):
+            for number, known in enumerate(self.streams):
+                if known is value:
+                    return _Drawn(number), True
+            self.streams.append(value)
+            return _Drawn(len(self.streams) - 1), True
+        if is_array(value):
+            return _Place(self.array(value)), True
+        if isinstance(value, tuple):
+            parts = [self._option(v) for v in value]
+            return tuple(v for v, _ in parts), any(found for _, found in parts)
+        return value, False
+
+    def operation(
+        self, node: Function, inputs: tuple[Any, ...], options: dict[str, Any], results: tuple[Any, ...]
+    ) -> None:
+        """Called by ``Function.apply`` after each forward."""
+        places = [
+            self.tensor(x) if isinstance(x, Tensor) else self.array(x) if is_array(x) else self._constant(x)
+            for x in inputs
+        ]
+        fixed: dict[str, Any] = {}
+        variable: dict[str, Any] = {}
+        for name, value in options.items():
+            replaced, found = self._option(value)
+            (variable if found else fixed)[name] = replaced
+        again = type(node)()
+        again.needs_input_grad = node.needs_input_grad
+        step = _Operation(again, places, fixed, variable)
+        # A result that is its input (a view of all of it) gets a place of its own, found from now on.
+        step.outputs = [self._new(result.data) for result in results]
+        for position, item in enumerate(node._saved):
+            if is_array(item.array) and id(item.array) not in self.place_of:
+                step.saved.append((position, self._new(item.array)))
+        self.steps.append(step)
+
+    def _constant(self, value: Any) -> int:
+        self.values.append(value)
+        self.constants[len(self.values) - 1] = value
+        return len(self.values) - 1
+
+    def write(self, target: Tensor, index: Any, value: Any) -> None:
+        """Called by ``Tensor`` after each in-place write."""
+        place, _ = self._option(value)
+        where, _ = self._option(index)
+        outside = id(target.data) not in self.place_of or self.place_of[id(target.data)] in self.live
+        self.steps.append(_Write(self.tensor(target), where, place, target if outside else None))
+
+    def accumulate(self, leaf: Tensor, gradient: Tensor, owned: bool) -> None:
+        """Called by the engine with the finished gradient of a leaf."""
+        step = _Accumulate(leaf, self.tensor(gradient), owned)
+        self.leaves.append(leaf)
+        self.steps.append(step)
+        array = _accumulate(leaf, gradient.data, owned)
+        step.outputs = [self._new(array)]
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Make a call now, unseen, and again at every replay."""
+        self.steps.append(_Call(function, arguments))
+        state.recorder = None
+        try:
+            return function(*arguments)
+        finally:
+            state.recorder = self
+
+    def module(self, module: Any) -> None:
+        """Called by ``Module``: its training flag becomes part of the key."""
+        self.modules.append(module)
+
+
+class _Program:
+    """A recorded step, ready to be replayed."""
+
+    def __init__(self, recorder: _Recorder, result: Any) -> None:
+        self.steps = recorder.steps
+        self.inputs, self.streams = recorder.inputs, recorder.streams
+        self.live = list(recorder.live.items())
+        self.tensors = list({id(t): t for t in (*recorder.live.values(), *recorder.leaves)}.values())
+        self.modules = list({id(module): module for module in recorder.modules}.values())
+        self.result = _result(result, recorder)
+        self.flags = self._flags()
+        self.values: list[Any] = [None] * len(recorder.values)
+        for place, value in recorder.constants.items():
+            self.values[place] = value
+        self._release({*self.inputs, *recorder.live, *recorder.constants, *_places(self.result)})
+
+    def _release(self, kept: set[int]) -> None:
+        """Let go of every array after the last step that touches it."""
+        last: dict[int, int] = {}
+        for number, step in enumerate(self.steps):
+            for place in step.touches():
+                last[place] = number
+        for place, number in last.items():
+            if place not in kept:
+                self.steps[number].release.append(place)
+
+    def _flags(self) -> list[Any]:
+        """What must be as it was for the recording to fit: flags and shapes of outside tensors, modes of modules."""
+        flags: list[Any] = [(t._requires_grad, t.data.shape, t.data.dtype) for t in self.tensors]
+        return flags + [module.training for module in self.modules]
+
+    def fits(self) -> bool:
+        """Whether flags, shapes and modes are as they were when the step was recorded."""
+        return self._flags() == self.flags
+
+    def run(self, arguments: tuple[Tensor, ...]) -> Any:
+        """Replay the step on new arguments."""
+        values = self.values
+        for place, argument in zip(self.inputs, arguments):
+            values[place] = argument.data
+        for place, tensor in self.live:
+            values[place] = tensor.data
+        streams = [drawn.source.stream(drawn.site) for drawn in self.streams]
+        for step in self.steps:
+            step.run(values, streams)
+        result = _copy(self.result, values)
+        for place in (*self.inputs, *[place for place, _ in self.live], *_places(self.result)):
+            values[place] = None
+        return result
+
+
+def _result(result: Any, recorder: _Recorder) -> Any:
+    if isinstance(result, Tensor):
+        return _Place(recorder.tensor(result))
+    if isinstance(result, (tuple, list)):
+        return tuple(_result(item, recorder) for item in result)
+    if result is None or isinstance(result, (bool, int, float, str)):
+        return result
+    raise DTypeError(
+        "capture", expected="a step that returns tensors, numbers or tuples of them", got=type(result).__name__
+    )
+
+
+def _copy(result: Any, values: list[Any]) -> Any:
+    if isinstance(result, _Place):
+        return Tensor(values[result].copy())
+    return tuple(_copy(item, values) for item in result) if isinstance(result, tuple) else result
+
+
+class Captured:
+    """What ``capture`` returns; call it as the step itself. ``recordings`` says how many it holds."""
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self.step = step
+        self._programs: dict[Any, list[_Program]] = {}
+
+    @property
+    def recordings(self) -> int:
+        """The number of recordings made so far."""
+        return sum(len(programs) for programs in self._programs.values())
+
+    def __call__(self, *arguments: Tensor) -> Any:
+        for argument in arguments:
+            if not isinstance(argument, Tensor):
+                raise DTypeError("capture", expected="a step whose arguments are Tensors", got=type(argument).__name__)
+        if state.recorder is not None:
+            raise GraphError(
+                "capture", expected="no capture inside a capture", got="one", hint="Capture the outer step."
+            )
+        key = (state.enabled, *[(a.data.shape, a.data.dtype, a._requires_grad) for a in arguments])
+        programs = self._programs.setdefault(key, [])
+        for program in programs:
+            if program.fits():
+                return program.run(arguments)
+        recorder = state.recorder = _Recorder(arguments)
+        try:
+            result = self.step(*arguments)
+        finally:
+            state.recorder = None
+        program = _Program(recorder, result)
+        programs.append(program)
+        return _copy(program.result, recorder.values)
+
+
+def capture(step: Callable[..., Any]) -> Captured:
+    """Record a training step at its first call, and replay it at the next ones.
+
+    step: a function of Tensors (the batch) that does all of forward, backward and the optimizer's update and returns
+    Tensors, numbers or tuples of them (say, the loss); what comes back are copies. One recording is made, and kept, for
+    each combination of shapes and dtypes of the arguments, gradient mode, training flags of the modules called, and
+    ``requires_grad`` flags, shapes and dtypes of the tensors used: the smaller last batch of an epoch, ``eval()`` and
+    frozen parameters are recorded anew and then replayed. Parameters, buffers and learning rates are read at every
+    replay; dropout draws anew; running statistics advance. A replay gives the bits of the step run eagerly.
+
+    What depends on values in Python cannot be recorded: ``.item()``, ``.numpy()``, ``if tensor``, random numbers drawn
+    on the host raise a GraphError. Constants made of numbers and NumPy arrays stay as they were.
+    Target checks of losses are made at the recording only. Raises GraphError, DTypeError.
+
+    Source: the idea is torch.cuda.graphs' and JAX's; the list of calls is a tape.
+    """
+    return Captured(step)
