@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import numpy as np
 
 import minidl
 from benchmarks import workloads
@@ -71,8 +70,7 @@ def epoch(column: Column, images: int) -> Callable[[], float]:
     """A function that trains for one epoch on ``images`` images: examples/cifar_cnn.py. It returns the mean loss."""
     workload = workloads.EPOCH
     pixels, classes = workloads.training_images(images)
-    mean, std = np.array(workloads.MEAN), np.array(workloads.STD)
-    dataset = ImageDataset(pixels, classes, mean, std, Augmentation(crop_padding=4, flip=0.5))
+    dataset = ImageDataset(pixels, classes, workloads.MEAN, workloads.STD, Augmentation(crop_padding=4, flip=0.5))
     loader = DataLoader(dataset, workload.batch, shuffle=True)
     step = _step(column, workload, _network(workload, dropout=True), workload.learning_rate)
 

@@ -54,7 +54,7 @@ class Stopwatch:
         self.calls.clear()
 
 
-def _subclasses(base: type) -> Iterator[type]:
+def _subclasses(base: Any) -> Iterator[type]:
     for child in base.__subclasses__():
         yield child
         yield from _subclasses(child)
@@ -92,9 +92,7 @@ def profile(step: Callable[[], Any], watch: Stopwatch, steps: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile what the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.profile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     parser.add_argument("workload", help="such as W4-64; W4 alone takes every batch size")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

@@ -11,9 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 import torch
 
+import minidl
 from minidl import models, nn
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +97,21 @@ def test_the_same_network_passes_in_the_same_process(same_process: Any) -> None:
     assert same_process.main(SHORT) == 0
 
 
+def test_a_column_appears_when_steps_can_be_captured(
+    same_process: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = []
+
+    def capture(step: Any) -> Any:
+        recorded.append(step)
+        return step
+
+    monkeypatch.setattr(minidl, "capture", capture, raising=False)
+    assert same_process.main(SHORT) == 0
+    assert "ratio captured" in capsys.readouterr().out
+    assert len(recorded) == 2  # for the check of the losses, and for the time
+
+
 def test_nan_is_no_agreement() -> None:
     assert module("cpu").difference({"minidl": [1.0, float("nan")], "torch tuned": [1.0, 1.0]}) == float("inf")
 
@@ -135,24 +152,31 @@ def test_an_epoch_trains_on_every_image() -> None:
     assert numba.get_num_threads() == threads
 
 
-def test_torch_in_memory_crops_and_mirrors_as_torchvision_does() -> None:
-    """Every image of a batch is one of the 9 x 9 x 2 crops of some image with a black border, normalised."""
+def test_torch_in_memory_crops_and_mirrors_as_torchvision_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels say where they come from: channel 0 is the row, 1 the column, 2 a mark; all from 1, and 0 is border."""
     workloads, side = module("workloads"), module("torch_side")
-    (batch, labels), *_ = side._from_memory(3, 64)()
-    assert batch.shape == (3, 3, 32, 32)
+    count, places = 400, np.arange(1, 33, dtype=np.uint8)
+    pixels = np.ones((count, 32, 32, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1] = places[:, None], places
+    monkeypatch.setattr(workloads, "training_images", lambda _: (pixels, np.arange(count)))
+    (batch, labels), *rest = side._from_memory(count, count)()
+    assert not rest
+    assert sorted(labels.tolist()) == list(range(count))
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    pixels, classes = workloads.training_images(3)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (workloads.MEAN, workloads.STD))
-    for image, label in zip(batch, labels, strict=True):
-        found = 0
-        for source, expected in zip(pixels, classes, strict=True):
-            bordered = torch.nn.functional.pad(torch.from_numpy(source).permute(2, 0, 1), (4, 4, 4, 4)) / 255
-            normalised = (bordered - mean) / std
-            windows = normalised.unfold(1, 32, 1).unfold(2, 32, 1).permute(1, 2, 0, 3, 4)  # (9, 9, C, H, W)
-            for candidates in (windows, windows.flip(-1)):
-                same = (candidates - image).abs().amax((2, 3, 4)) < 1e-4
-                found += int(same.sum()) if expected == label else 0
-        assert found >= 1
+    mean, std = (np.array(values)[:, None, None] for values in (workloads.MEAN, workloads.STD))
+    crops = np.rint((batch.numpy() * std + mean) * 255).astype(int)  # (N, C, H, W)
+    bordered = np.pad(np.indices((32, 32)) + 1, ((0, 0), (4, 4), (4, 4)))
+    seen = set()
+    for row, column, mark in crops:
+        top, left = row.max(1)[16] - 17, column.max(0)[16] - 17
+        mirrored = column.max(0)[16] > column.max(0)[17]
+        left = 16 - column.max(0)[16] if mirrored else left
+        expected = bordered[:, :, ::-1] if mirrored else bordered
+        expected = expected[:, 4 + top : 36 + top, 4 + left : 36 + left]
+        np.testing.assert_array_equal([row, column], expected)
+        np.testing.assert_array_equal(mark, expected[0] > 0)
+        seen |= {("top", top), ("left", left), ("mirrored", mirrored)}
+    assert len(seen) == 9 + 9 + 2
 
 
 def test_the_profile_names_every_operation(capsys: pytest.CaptureFixture[str]) -> None:
