@@ -1,6 +1,6 @@
 """minidl: a deep-learning framework small enough to read in an afternoon, checked against PyTorch to the last digit."""
 
-from minidl import autograd, data, models, nn, optim, plot, train
+from minidl import autograd, data, models, nn, optim, plot, train, utils
 from minidl._config import show_config
 from minidl._factories import (
     arange,
@@ -180,6 +180,7 @@ __all__ = [
     "uint8",
     "unflatten",
     "unsqueeze",
+    "utils",
     "var",
     "where",
     "zeros",

@@ -25,7 +25,7 @@ FLOORS = (
     ("_tensor",),
     ("_factories",),
     ("nn", "optim", "data"),
-    ("models", "capture"),
+    ("models", "capture", "utils"),
     ("train", "plot"),
     ("_config",),
     ("__init__",),
