@@ -1,7 +1,9 @@
-"""Two-dimensional convolution on the CPU: chooses between two ways of doing im2col, and prepares memory for them.
+"""Two-dimensional convolution on the CPU: chooses between three ways of doing it, and prepares memory for them.
 
-conv_pixels.py serves inputs with many channels, conv_planes.py those with few. Signatures and formulas are those of
-kernels/plain/conv.py; results are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
+conv_tiles.py reads the im2col matrix without storing it, in float32 on x86 with AVX2 or AVX-512. Elsewhere, and for
+the shapes where they are faster, im2col is stored a tile at a time and multiplied by BLAS: conv_pixels.py serves inputs
+with many channels, conv_planes.py those with few. Signatures and formulas are those of kernels/plain/conv.py; results
+are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from minidl.kernels.cpu.conv_planes import (
     to_planes,
     weight_gradient_planes,
 )
+from minidl.kernels.cpu.conv_tiles import convolve_tiles, pack_blocks
+from minidl.kernels.cpu.microkernel import AVAILABLE as TILES
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import conv_output_size
 
@@ -39,11 +43,14 @@ Pair = tuple[int, int]
 
 # Below so many channels per group, planes are faster than pixels (measured with 3x3 and 5x5 filters).
 FEW_CHANNELS = 16
+# With so few filters per group most lanes of a tile would be idle: planes are faster.
+FEW_FILTERS = 4
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
 # A chunk has at least so many output pixels, or adding the partial sums up would cost more than computing them.
 LEAST_PIXELS = 256
 
+_SINGLE = np.dtype(np.float32)
 _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
@@ -57,31 +64,51 @@ def _chunks(pixels: int, rows: int, weight_bytes: int) -> int:
     return 1 << (most.bit_length() - 1) if most > 1 else 1
 
 
-def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+def _is_product(kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether BLAS needs no im2col: a 1x1 convolution of every pixel."""
+    return kernel == stride == (1, 1) and padding == (0, 0)
+
+
+def convolve_fused(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int, relu: bool
 ) -> Array:
-    """Convolution: x (N, C, H, W), weight (O, C/G, kh, kw), bias (O,) or None -> (N, O, oh, ow)."""
+    """conv2d_forward, followed by max(0, y) where `relu`: free of cost in a tile, one more pass elsewhere."""
     N, C, H, W = x.shape
     O, Cg, kh, kw = weight.shape
     oh = conv_output_size(H, kh, stride[0], padding[0], dilation[0])
     ow = conv_output_size(W, kw, stride[1], padding[1], dilation[1])
     y = np.empty((N, oh, ow, O), x.dtype)
-    if y.size:
-        bias = _NO_BIAS[x.dtype] if bias is None else _contiguous(bias)
-        weight = _contiguous(weight)
-        threads = get_num_threads()
-        with single_thread(), parallel_region():
-            if Cg < FEW_CHANNELS:
-                planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
-                to_planes(x, planes, *padding, threads)
-                convolve_planes(planes, weight, bias, y, *stride, *dilation, threads, SMALL_PRODUCT)
-            else:
-                packed = np.empty((groups, kh * kw * Cg, O // groups), x.dtype)
-                pack_filters(weight, packed)
-                convolve(
-                    channels_last(x), packed, bias, y, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT
-                )
+    if not y.size:
+        return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+    weight = _contiguous(weight)
+    threads = get_num_threads()
+    if TILES and x.dtype == _SINGLE and O // groups > FEW_FILTERS and not _is_product((kh, kw), stride, padding):
+        start = np.zeros(O, x.dtype) if bias is None else _contiguous(bias)
+        packed = np.empty(weight.size, x.dtype)
+        pack_blocks(weight, packed, groups, 0)
+        with parallel_region():
+            convolve_tiles(channels_last(x), packed, start, y, kh, kw, stride, padding, dilation, groups, relu, threads)
+        return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+    bias = _NO_BIAS[x.dtype] if bias is None else _contiguous(bias)
+    with single_thread(), parallel_region():
+        if Cg < FEW_CHANNELS:
+            planes = np.empty((N, C, H + 2 * padding[0], W + 2 * padding[1]), x.dtype)
+            to_planes(x, planes, *padding, threads)
+            convolve_planes(planes, weight, bias, y, *stride, *dilation, threads, SMALL_PRODUCT)
+        else:
+            packed = np.empty((groups, kh * kw * Cg, O // groups), x.dtype)
+            pack_filters(weight, packed)
+            convolve(channels_last(x), packed, bias, y, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
+    if relu:
+        np.maximum(y, 0, out=y)
     return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+
+
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """Convolution: x (N, C, H, W), weight (O, C/G, kh, kw), bias (O,) or None -> (N, O, oh, ow)."""
+    return convolve_fused(x, weight, bias, stride, padding, dilation, groups, relu=False)
 
 
 def conv2d_input_gradient(
@@ -106,9 +133,14 @@ def conv2d_input_gradient(
             elif stride == (1, 1):
                 # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with
                 # the filters flipped and their two channel axes exchanged.
+                reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+                if TILES and grad.dtype == _SINGLE and not _is_product((kh, kw), stride, padding):
+                    packed, start = np.empty(weight.size, grad.dtype), np.zeros(C, grad.dtype)
+                    pack_blocks(weight, packed, groups, 1)
+                    convolve_tiles(grad, packed, start, dx, kh, kw, stride, reach, dilation, groups, False, threads)
+                    return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
                 packed = np.empty((groups, kh * kw * (O // groups), Cg), grad.dtype)
                 pack_flipped(weight, packed)
-                reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
                 convolve(
                     grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads, SMALL_PRODUCT
                 )
