@@ -30,6 +30,7 @@ from minidl.backend.device import Device as device
 from minidl.backend.dtypes import bool_ as bool
 from minidl.backend.dtypes import float16, float32, float64, int8, int16, int32, int64, uint8
 from minidl.backend.random import Generator, default_generator, manual_seed
+from minidl.capture import capture
 from minidl.errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError
 from minidl.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from minidl.ops.arithmetic import add, div, maximum, minimum, mul, neg, pow, sub, where
@@ -87,6 +88,7 @@ __all__ = [
     "autograd",
     "bool",
     "broadcast_to",
+    "capture",
     "cat",
     "chunk",
     "clamp",

@@ -62,7 +62,7 @@ class Tensor(BaseTensor):
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data = data
-        self.grad = None
+        self._grad = None
         self._requires_grad = False
         self._edge = None
         self._hooks = None
@@ -74,7 +74,7 @@ class Tensor(BaseTensor):
     def _make(cls, data: Any, edge: Edge | None = None, version: Version | None = None) -> Tensor:
         result = Tensor.__new__(Tensor)
         result.data = data
-        result.grad = None
+        result._grad = None
         result._requires_grad = edge is not None
         result._edge = edge
         result._hooks = None
@@ -325,7 +325,7 @@ class Tensor(BaseTensor):
         source = self
         if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False) for x in operands)):
             # What the operation saves of its own input must survive the write: it works on a copy in the same place.
-            source = self._make(self.data.copy(), self._edge)
+            source = shape.clone(self)
         return self._assign(who, operation(source, *operands, **options))
 
     def add_(self, other: Any, *, alpha: float = 1) -> Tensor:

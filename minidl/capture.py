@@ -39,7 +39,8 @@ class _Operation:
         for i, out in zip(self.outputs, result if type(result) is tuple else (result,)):
             values[i] = out if getattr(out, "shape", ()) else namespace(out).asarray(out)
         for position, i in self.saved:
-            values[i] = node._to_save[position]
+            array = node._to_save[position]
+            values[i] = array if array.shape else namespace(array).asarray(array)
         node._to_save = ()
         for i in self.release:
             values[i] = None
@@ -91,16 +92,32 @@ class _Write:
         return [self.target, *_places((self.index, self.value))]
 
 
+class _Assign:
+    """A recorded ``tensor.grad = gradient``, or None."""
+
+    def __init__(self, leaf: int, place: int | None) -> None:
+        self.leaf, self.place = leaf, place
+        self.release: list[int] = []
+
+    def run(self, values: list[Any], streams: list[Any]) -> None:
+        values[self.leaf]._grad = None if self.place is None else Tensor(values[self.place])
+        for i in self.release:
+            values[i] = None
+
+    def touches(self) -> list[int]:
+        return [] if self.place is None else [self.place]
+
+
 class _Accumulate:
     """A recorded gradient of a leaf: becomes its ``grad``, or is added to the one that is there, as in backward."""
 
-    def __init__(self, leaf: Tensor, place: int, owned: bool) -> None:
+    def __init__(self, leaf: int, place: int, owned: bool) -> None:
         self.leaf, self.place, self.owned = leaf, place, owned
         self.outputs: list[int] = []
         self.release: list[int] = []
 
     def run(self, values: list[Any], streams: list[Any]) -> None:
-        values[self.outputs[0]] = _accumulate(self.leaf, values[self.place], self.owned)
+        values[self.outputs[0]] = _accumulate(values[self.leaf], values[self.place], self.owned)
         for i in self.release:
             values[i] = None
 
@@ -110,12 +127,12 @@ class _Accumulate:
 
 def _accumulate(leaf: Tensor, value: Any, owned: bool) -> Any:
     """Add ``value`` to ``leaf.grad``; gives the array that is the gradient afterwards."""
-    if leaf.grad is None:
-        leaf.grad = Tensor(value if owned else value.copy())
+    if leaf._grad is None:
+        leaf._grad = Tensor(value if owned else value.copy())
     else:
-        leaf.grad.data += value
-        leaf.grad._bump()
-    return leaf.grad.data
+        leaf._grad.data += value
+        leaf._grad._bump()
+    return leaf._grad.data
 
 
 class _Call:
@@ -145,6 +162,7 @@ class _Recorder:
         self.modules: list[Any] = []
         self.streams: list[Any] = []
         self.inputs = [self._new(argument.data) for argument in arguments]
+        self.arguments = {self._constant(argument): argument for argument in arguments}  # the tensors themselves
 
     def _new(self, array: Any) -> int:
         self.values.append(array)
@@ -217,10 +235,21 @@ class _Recorder:
         outside = id(target.data) not in self.place_of or self.place_of[id(target.data)] in self.live
         self.steps.append(_Write(self.tensor(target), where, place, target if outside else None))
 
+    def gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
+        """Called by ``Tensor`` when its ``grad`` is set by hand."""
+        self.steps.append(_Assign(self._leaf(tensor), None if gradient is None else self.tensor(gradient)))
+
+    def _leaf(self, leaf: Tensor) -> int:
+        """The place of a tensor itself (not of its array): an argument of the step, or one from outside."""
+        for place, argument in self.arguments.items():
+            if argument is leaf:
+                return place
+        self.leaves.append(leaf)
+        return self._constant(leaf)
+
     def accumulate(self, leaf: Tensor, gradient: Tensor, owned: bool) -> None:
         """Called by the engine with the finished gradient of a leaf."""
-        step = _Accumulate(leaf, self.tensor(gradient), owned)
-        self.leaves.append(leaf)
+        step = _Accumulate(self._leaf(leaf), self.tensor(gradient), owned)
         self.steps.append(step)
         array = _accumulate(leaf, gradient.data, owned)
         step.outputs = [self._new(array)]
@@ -244,7 +273,7 @@ class _Program:
 
     def __init__(self, recorder: _Recorder, result: Any) -> None:
         self.steps = recorder.steps
-        self.inputs, self.streams = recorder.inputs, recorder.streams
+        self.inputs, self.arguments, self.streams = recorder.inputs, list(recorder.arguments), recorder.streams
         self.live = list(recorder.live.items())
         self.tensors = list({id(t): t for t in (*recorder.live.values(), *recorder.leaves)}.values())
         self.modules = list({id(module): module for module in recorder.modules}.values())
@@ -277,15 +306,15 @@ class _Program:
     def run(self, arguments: tuple[Tensor, ...]) -> Any:
         """Replay the step on new arguments."""
         values = self.values
-        for place, argument in zip(self.inputs, arguments):
-            values[place] = argument.data
+        for place, whole, argument in zip(self.inputs, self.arguments, arguments):
+            values[place], values[whole] = argument.data, argument
         for place, tensor in self.live:
             values[place] = tensor.data
         streams = [drawn.source.stream(drawn.site) for drawn in self.streams]
         for step in self.steps:
             step.run(values, streams)
         result = _copy(self.result, values)
-        for place in (*self.inputs, *[place for place, _ in self.live], *_places(self.result)):
+        for place in (*self.inputs, *self.arguments, *[place for place, _ in self.live], *_places(self.result)):
             values[place] = None
         return result
 

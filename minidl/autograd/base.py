@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minidl.autograd.modes import state
 from minidl.errors import DTypeError, GraphError
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ class BaseTensor:
     before it, and never its own result, so no reference cycle keeps memory alive.
     """
 
-    __slots__ = ("__weakref__", "_edge", "_hooks", "_requires_grad", "_version", "data", "grad")
+    __slots__ = ("__weakref__", "_edge", "_grad", "_hooks", "_requires_grad", "_version", "data")
 
     data: Any
-    grad: Any
+    _grad: Any
     _requires_grad: bool
     _edge: Edge | None
     _hooks: dict[int, dict[int, Callable[[Any], Any]]] | None  # output index (0) -> number -> hook
@@ -46,6 +47,17 @@ class BaseTensor:
     def _make(cls, data: Any, edge: Edge | None = None, version: Version | None = None) -> Any:
         """A tensor of the public class around ``data``, without copying or checking."""
         raise NotImplementedError
+
+    @property
+    def grad(self) -> Any:
+        """The accumulated gradient, a tensor or None; may be set."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        self._grad = grad
+        if state.recorder is not None:
+            state.recorder.gradient(self, grad)
 
     @property
     def requires_grad(self) -> bool:

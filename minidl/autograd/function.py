@@ -71,6 +71,9 @@ class Function:
             edge = None
             if isinstance(x, BaseTensor):
                 array = x.data
+                for other, known in zip(inputs, arrays):
+                    if known is array and other is not x:  # as in x * x.detach()
+                        array = array.view()  # told apart, so that what is saved finds its own place in the graph
                 arrays.append(array)
                 if recording and x._requires_grad:
                     edge = x._edge or (x, 0)
@@ -94,7 +97,7 @@ class Function:
             node.needs_input_grad = (False,) * len(arrays)
         result = node._wrap(cls.forward(node, *arrays, **options), inputs, arrays, first, record)
         if state.recorder is not None:
-            state.recorder.operation(node, arrays, options, result if type(result) is tuple else (result,))
+            state.recorder.operation(node, inputs, options, result if type(result) is tuple else (result,))
         return result
 
     @classmethod
@@ -152,6 +155,8 @@ class Function:
             if out is array:
                 version = tensors[i]._version
                 return _Saved(tensors[i].data, version, version.value, -1, i)
+        if getattr(array, "shape", None) == ():
+            array = namespace(array).asarray(array)  # NumPy gives scalars for arrays without axes
         return _Saved(array, None, 0, -1, -1)
 
     def save_for_backward(self, *arrays: Any) -> None:

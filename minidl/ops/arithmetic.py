@@ -135,13 +135,13 @@ class Pow(Function):
             if isinstance(raw_b, (int, float)):
                 grad_a = grad * (b * a ** (b - 1)) if b != 0 else grad * 0
             else:
-                exponent = Where.evaluate(raw_b == 0, 1.0, b)  # so that no 0 ** -1 arises, whose product with 0 is NaN
+                exponent = Where.evaluate(b == 0, 1.0, b)  # so that no 0 ** -1 arises, whose product with 0 is NaN
                 grad_a = unbroadcast(grad * (b * a ** (exponent - 1)), self.shapes[0])
         if need_b:
             if isinstance(raw_a, (int, float)):
                 logarithm = math.log(raw_a) if raw_a > 0 else 0.0 if raw_a == 0 else math.nan
             else:  # taken of 1 where the derivative is defined to be 0
-                logarithm = Log.evaluate(Where.evaluate((raw_a == 0) & (raw_b >= 0), 1.0, a))
+                logarithm = Log.evaluate(Where.evaluate((a == 0) & (b >= 0), 1.0, a))
             grad_b = unbroadcast(grad * (a**b * logarithm), self.shapes[1])
         return grad_a, grad_b
 

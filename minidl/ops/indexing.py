@@ -6,8 +6,9 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.function import Function
+from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 __all__ = ["getitem", "index_put", "raw_index"]
 
@@ -33,6 +34,11 @@ def _is_basic(index: Any) -> bool:
     """Whether an index takes every element at most once and gives a view: no arrays, no lists."""
     parts = index if isinstance(index, tuple) else (index,)
     return not any(isinstance(i, list) or (is_array(i) and (i.ndim or i.dtype.kind == "b")) for i in parts)
+
+
+def _has_mask(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(is_array(i) and i.dtype.kind == "b" for i in parts)
 
 
 class Index(Function):
@@ -102,6 +108,13 @@ def getitem(input: Any, index: Any) -> Any:
     Source: torch.Tensor.__getitem__.
     """
     raw = raw_index(index)
+    if state.recorder is not None and _has_mask(raw):
+        raise GraphError(
+            "indexing",
+            expected="no reading through a boolean mask inside a captured step",
+            got="one: the size of the result depends on values",
+            hint="Use where, or do not capture this step.",
+        )
     for part in raw if isinstance(raw, tuple) else (raw,):
         if isinstance(part, slice) and part.step is not None and part.step < 1:
             raise ArgumentError("indexing", expected="a step above 0", got=str(part.step), hint="Use flip to reverse.")

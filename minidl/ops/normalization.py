@@ -29,12 +29,11 @@ class BatchNorm(Function):
     """
 
     def forward(
-        self, x: Any, weight: Any, bias: Any, running: tuple[Any, Any] | None, momentum: float, epsilon: float
+        self, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, epsilon: float
     ) -> Any:
         y, mean, variance, inverse_std = kernels.batch_norm_forward(x, weight, bias, epsilon)
         count = x.size // x.shape[1]
-        if running is not None and count:
-            running_mean, running_var = running
+        if running_mean is not None and count:
             running_mean += momentum * (mean - running_mean)
             running_var += momentum * (variance * (count / max(count - 1, 1)) - running_var)
         self.count, self.epsilon = count, epsilon
@@ -46,8 +45,8 @@ class BatchNorm(Function):
         if isinstance(grad, BaseTensor) and is_grad_enabled():
             return self._composite(grad, x, weight)
         dx, dweight, dbias = BatchNormGradient.evaluate(grad, x, weight, mean, inverse_std)
-        need_x, need_weight, need_bias = self.needs_input_grad
-        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None
+        need_x, need_weight, need_bias, *_ = self.needs_input_grad
+        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None, None, None
 
     def _composite(self, grad: Any, x: Any, weight: Any) -> Any:
         """The same gradients from differentiable operations, for create_graph alone; tested equal to the kernel's."""
@@ -60,8 +59,8 @@ class BatchNorm(Function):
         dweight = ChannelSum.evaluate(grad * normalized)
         scale = inverse_std if weight is None else inverse_std * weight
         dx = _column(scale / n, ndim) * (grad * n - _column(dbias, ndim) - normalized * _column(dweight, ndim))
-        need_x, need_weight, need_bias = self.needs_input_grad
-        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None
+        need_x, need_weight, need_bias, *_ = self.needs_input_grad
+        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None, None, None
 
 
 class BatchNormGradient(Function):
@@ -132,8 +131,7 @@ def batch_norm(
             got=f"input {shape}",
             hint="Use a larger batch, drop_last=True in the loader, or eval().",
         )
-    running = None if running_mean is None else (running_mean.data, running_var.data)
-    y = BatchNorm.apply(input, weight, bias, running=running, momentum=momentum, epsilon=eps)
+    y = BatchNorm.apply(input, weight, bias, running_mean, running_var, momentum=momentum, epsilon=eps)
     for statistic in (running_mean, running_var):
         if statistic is not None:
             statistic._version.value += 1

@@ -56,6 +56,18 @@ class MaxPool2dGather(Function):
         return MaxPool2dScatter.evaluate(grad, positions=positions, input_shape=self.shape, **self.geometry)
 
 
+class ImageIndices(Function):
+    """Positions in the windows as positions in the images, h * W + w: integers, without a gradient."""
+
+    def forward(self, positions: Any, width: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+        xp = namespace(positions)
+        rows, columns = xp.divmod(positions.astype(int64), kernel_size[1])
+        oh, ow = positions.shape[2:]
+        h = xp.arange(oh)[:, None] * stride[0] - padding[0] + rows * dilation[0]  # (oh, 1) beside (N, C, oh, ow)
+        w = xp.arange(ow) * stride[1] - padding[1] + columns * dilation[1]
+        return h * width + w
+
+
 class AvgPool2d(Function):
     """The mean of each window."""
 
@@ -151,20 +163,9 @@ def max_pool2d(
         y = y.squeeze(0)
     if not return_indices:
         return y
-    indices = _image_indices(positions.data, x.data.shape[3], geometry)
-    return y, y._make(indices[0] if single else indices)
-
-
-def _image_indices(positions: Any, width: int, geometry: dict[str, Any]) -> Any:
-    """Positions in the windows as positions in the images: h * W + w."""
-    xp = namespace(positions)
-    kw = geometry["kernel_size"][1]
-    rows, columns = xp.divmod(positions.astype(int64), kw)
-    (sh, sw), (ph, pw), (dh, dw) = geometry["stride"], geometry["padding"], geometry["dilation"]
-    oh, ow = positions.shape[2:]
-    h = xp.arange(oh)[:, None] * sh - ph + rows * dh  # (oh, 1) beside (N, C, oh, ow)
-    w = xp.arange(ow) * sw - pw + columns * dw
-    return h * width + w
+    del geometry["output_size"]
+    indices = ImageIndices.apply(positions, width=x.data.shape[3], **geometry)
+    return y, indices.squeeze(0) if single else indices
 
 
 def avg_pool2d(
