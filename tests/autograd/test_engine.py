@@ -367,3 +367,17 @@ def test_float32_gradients_stay_float32_through_mixed_operations() -> None:
     (y.double() * 2.0).sum().backward()
     assert x.grad.dtype == minidl.float32
     np.testing.assert_allclose(x.grad.numpy(), 2 * np.pi * np.array([3, 4]), rtol=1e-6)
+
+
+def test_two_tensors_around_one_array_keep_their_own_places_in_the_graph() -> None:
+    """x * x.detach(): the saved factor is a constant, although it is the very array of the other factor."""
+    second = []
+    for library in (minidl, torch):
+        array = np.array([2.0, 3.0])
+        x = library.from_numpy(array).requires_grad_(True)
+        constant = library.from_numpy(array)
+        y = (x * x.detach() + constant**2 * x + x / x.detach() + x.detach() ** x).sum()
+        (g,) = library.autograd.grad(y, x, create_graph=True)
+        (gg,) = library.autograd.grad((g * g).sum(), x)
+        second.append([g.detach().numpy(), gg.numpy()])
+    np.testing.assert_allclose(second[0], second[1], rtol=1e-13)
