@@ -70,8 +70,8 @@ class Options:
 def start(example: Example, description: str, main: Callable[[Options], None]) -> NoReturn:
     """Run ``main`` with the command line's options, and leave with an exit status: no traceback for bad input."""
     options: Options | None = None
-    # OpenMP's threads would wait for one another by spinning: where the cores are shared with other programs, that makes
-    # training several times slower. Asleep, they take some microseconds to wake. Read at the first parallel kernel.
+    # OpenMP's threads would wait for one another by spinning: where the cores are shared with other programs, training
+    # is then several times slower. Asleep, they take some microseconds to wake. Read at the first parallel kernel.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         options = _options(_parser(example, description).parse_args(), example)
