@@ -11,7 +11,6 @@ from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.arithmetic import maximum, minimum
-from minidl.ops.elementwise import sqrt
 from minidl.ops.promotion import cast, require_float, require_tensor
 
 __all__ = [
@@ -166,6 +165,21 @@ class Var(Function):
         return grad.reshape(self.kept) * ((x - mean) * (2 * self.scale))
 
 
+class Std(Var):
+    """The square root of the variance; where that is 0 the gradient is 0, as in torch."""
+
+    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, correction: float) -> Any:
+        y = namespace(x).sqrt(super().forward(x, axes, keepdim, correction))
+        self.save_for_backward(x, y)
+        return y
+
+    def backward(self, grad: Any) -> Any:
+        x, y = self.saved_tensors
+        mean = x.sum(self.axes).reshape(self.kept) / builtin_max(self.count, 1)
+        divisor = y + (self.saved_arrays[1] == 0)  # 0 becomes 1: x - mean is 0 there
+        return (grad / divisor).reshape(self.kept) * ((x - mean) * self.scale)
+
+
 class Position(Function):
     """Where the extremum stands: integers, without a gradient."""
 
@@ -220,11 +234,10 @@ def var(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = Fa
 
 
 def std(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
-    """The standard deviation over axes: the square root of var. Source: torch.std."""
+    """The standard deviation over axes: the square root of var; its gradient is 0 where it is 0. Source: torch.std."""
     require_float("std", input)
     axes = normalize_axes("std", dim, input.data.ndim)
-    variance: Any = Var.apply(input, axes=axes, keepdim=keepdim, correction=correction)
-    return sqrt(variance)
+    return Std.apply(input, axes=axes, keepdim=keepdim, correction=correction)
 
 
 def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:

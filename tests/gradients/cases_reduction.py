@@ -130,6 +130,13 @@ def spreads(name: str) -> list[Case]:
         ),  # of two numbers the second derivative of std is 0, and its error all there is
         Case(f"{name}: correction 0", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=1, correction=0)),
         Case(f"{name}: correction 2", lambda d: (d.normal(3, 4),), lambda _, x: getattr(x, name)(dim=0, correction=2)),
+        Case(
+            f"{name}: one number",
+            lambda d: (d.normal(1, 3),),
+            lambda _, x: getattr(x, name)(dim=0),
+            gradcheck="0 / 0",
+            second_order="0 / 0",
+        ),
         Case(f"{name}: far from 0", lambda d: (d.normal(30) + 1000.0,), lambda _, x: getattr(x, name)(), float32=1e-2),
         Case(f"{name}: function", lambda d: (d.normal(3, 4),), lambda m, x: getattr(m, name)(x, 1)),
     ]
@@ -183,7 +190,16 @@ OPERATIONS = [
     ),
     Operation(
         "std",
-        spreads("std"),
+        [
+            *spreads("std"),
+            Case(
+                "std: equal numbers in one row",
+                lambda d: (np.where(np.arange(4)[:, None] == 2, 0.5, d.normal(4, 3)),),
+                lambda _, x: x.std(dim=1),
+                gradcheck="a root at 0: torch takes 0",
+                second_order="a root at 0",
+            ),
+        ],
         [*bad_axes("std"), Bad("integers", lambda m: m.zeros(3, dtype=m.int64).std(), r"^std: .*int64")],
     ),
     *[
