@@ -48,6 +48,6 @@ def _panel(axes: Any, lines: Mapping[str, Any], colors: Mapping[str, str], label
     axes.set_xlabel("Epoch", fontsize=10.5, color=INK)
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_xlim(0.5 if longest == 1 else 1 - 0.03 * longest, longest + (0.5 if longest == 1 else 0.03 * longest))
     axes.legend(frameon=False, fontsize=10.5, labelcolor=INK)
