@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minidl.kernels.cpu import blas
+from minidl.kernels.cpu import blas, microkernel
 from minidl.kernels.cpu import conv as cpu
 from minidl.kernels.geometry import conv_output_size
 from minidl.kernels.plain import conv as plain
@@ -93,7 +94,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         batch=draw(st.sampled_from([1, 2, 5])),
         channels=draw(st.sampled_from([1, 3, 16, 19])),
-        filters=draw(st.sampled_from([1, 4, 7])),
+        filters=draw(st.sampled_from([1, 4, 7, 20, 41])),
         groups=draw(st.sampled_from([1, 1, 2, 3])),
         kernel=kernel,
         size=(size[0], size[1]),
@@ -187,6 +188,10 @@ LARGE = {
     "pixels 1x1": Case(5, 48, 40, 1, (1, 1), (29, 23)),
     "planes": Case(5, 3, 20, 1, (5, 5), (33, 29), padding=(2, 2)),
     "long products": Case(3, 64, 250, 1, (5, 5), (9, 8), padding=(2, 2)),
+    "small images share a band": Case(40, 9, 36, 1, (3, 3), (5, 4), padding=(1, 1)),
+    "turned": Case(9, 3, 6, 1, (5, 5), (33, 29)),
+    "groups, dilated": Case(5, 9, 12, 3, (3, 3), (17, 16), padding=(2, 3), dilation=(2, 2)),
+    "cropped": Case(3, 16, 20, 1, (2, 2), (14, 15), padding=(3, 3)),
 }
 
 
@@ -238,3 +243,65 @@ def test_results_lie_channels_last() -> None:
         cpu.conv2d_input_gradient(grad, weight, x.shape, *case.arguments),
     ):
         assert result.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+needs_tiles = pytest.mark.skipif(not microkernel.AVAILABLE, reason="no AVX2")
+TILES = [(8, 5, 1), (8, 6, 2), (8, 1, 1)] + ([(16, 14, 2), (16, 3, 1)] if microkernel.LANES == 16 else [])
+
+
+@needs_tiles
+@pytest.mark.parametrize("size", TILES, ids=str)
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("clamp", [0, 1])
+def test_tile(size: tuple[int, int, int], accumulate: int, clamp: int) -> None:
+    """A tile against its formula, with every stride different; lanes out of use are neither read nor written."""
+    lanes, rows, vectors = size
+    rng = np.random.default_rng(0)
+    for used in (1, lanes - 1, lanes):
+        width = lanes * (vectors - 1) + used
+        a = rng.standard_normal((3, 7, rows, 2)).astype(np.float32)  # runs, steps, rows, every second number
+        b = rng.standard_normal((3, 7, width)).astype(np.float32)
+        b_runs = [2, 0, 1]  # in another order than those of a
+        start = rng.standard_normal(width).astype(np.float32)
+        c = rng.standard_normal((rows, width + 1)).astype(np.float32)
+        before = c.copy()
+        table = np.array(
+            [(a[r].ctypes.data - a.ctypes.data, b[b_runs[r]].ctypes.data - b.ctypes.data) for r in range(3)]
+        )
+        job = np.zeros(microkernel.FIELDS, np.int64)
+        job[microkernel.A_ROW], job[microkernel.A_STEP] = a.strides[2], a.strides[1]
+        job[microkernel.B_STEP], job[microkernel.C_ROW] = b.strides[1], c.strides[0]
+        job[microkernel.RUNS], job[microkernel.STEPS], job[microkernel.TABLE] = 3, 7, table.ctypes.data
+        job[microkernel.LAST_LANES], job[microkernel.ACCUMULATE], job[microkernel.CLAMP] = used, accumulate, clamp
+        tile = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)(microkernel.tile_address(*size))
+        tile(*[array.ctypes.data for array in (job, a, b, start, c)])
+        expected = np.einsum("rki,rkl->il", a[..., 0].astype(np.float64), b[b_runs].astype(np.float64))
+        expected += before[:, :width] if accumulate else start
+        assert_close(c[:, :width].astype(np.float64), np.maximum(expected, 0) if clamp else expected, 1e-6)
+        assert np.array_equal(c[:, width], before[:, width])
+
+
+@needs_tiles
+@needs_blas
+def test_tiles_are_taken_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for name in ("convolve_tiles", "weight_gradient_tiles"):
+        kernel = getattr(cpu, name)
+        monkeypatch.setattr(cpu, name, lambda *a, kernel=kernel: (taken.append(a[0].dtype), kernel(*a)))
+    for dtype in (np.float64, np.float32):
+        x, weight, bias, grad = LARGE["pixels"].arrays(dtype)
+        cpu.conv2d_forward(x, weight, bias, *LARGE["pixels"].arguments)
+        cpu.conv2d_input_gradient(grad, weight, x.shape, *LARGE["pixels"].arguments)
+        cpu.conv2d_weight_gradient(grad, x, weight.shape, *LARGE["pixels"].arguments)
+    assert taken == [np.dtype(np.float32)] * 3
+
+
+@needs_blas
+@pytest.mark.parametrize("name", ["pixels", "planes", "pixels 1x1"])
+def test_fused_relu(name: str) -> None:
+    x, weight, bias, _ = LARGE[name].arrays(np.float32)
+    x[0, 0, 5, 5] = np.nan
+    y = cpu.conv2d_forward(x, weight, bias, *LARGE[name].arguments)
+    clamped = cpu.convolve_fused(x, weight, bias, *LARGE[name].arguments, relu=True)
+    assert np.isnan(y).any()
+    assert np.array_equal(clamped, np.maximum(y, 0), equal_nan=True)

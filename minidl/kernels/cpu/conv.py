@@ -31,6 +31,7 @@ from minidl.kernels.cpu.conv_planes import (
     to_planes,
     weight_gradient_planes,
 )
+from minidl.kernels.cpu.conv_tile_gradients import weight_gradient_tiles
 from minidl.kernels.cpu.conv_tiles import convolve_tiles, pack_blocks
 from minidl.kernels.cpu.microkernel import AVAILABLE as TILES
 from minidl.kernels.cpu.threads import parallel_region
@@ -43,8 +44,11 @@ Pair = tuple[int, int]
 
 # Below so many channels per group, planes are faster than pixels (measured with 3x3 and 5x5 filters).
 FEW_CHANNELS = 16
-# With so few filters per group most lanes of a tile would be idle: planes are faster.
-FEW_FILTERS = 4
+# Up to so many lanes (filters or channels of a group) leave most of a tile's vector idle, and up to so many output
+# columns leave a tile too few rows: there im2col and BLAS are faster.
+FEW_LANES, FEW_COLUMNS = 4, 3
+# Fewer channels than that in an input gradient: adding products to planes saves those with the padding.
+FEW_TILE_CHANNELS = 8
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
 # A chunk has at least so many output pixels, or adding the partial sums up would cost more than computing them.
@@ -62,6 +66,12 @@ def _chunks(pixels: int, rows: int, weight_bytes: int) -> int:
     """How many partial sums the weight gradient has: a power of two, by shapes only, never by the number of threads."""
     most = min(MOST_CHUNKS, pixels // LEAST_PIXELS, rows, MOST_BYTES // max(weight_bytes, 1))
     return 1 << (most.bit_length() - 1) if most > 1 else 1
+
+
+def _fits_tiles(x: Array, lanes: int, columns: int, kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Whether conv_tiles.py can do it, and fast: float32, lanes and rows enough, and not a plain product."""
+    fits = TILES and x.dtype == _SINGLE and lanes > FEW_LANES and columns > FEW_COLUMNS
+    return fits and not _is_product(kernel, stride, padding)
 
 
 def _is_product(kernel: Pair, stride: Pair, padding: Pair) -> bool:
@@ -82,7 +92,7 @@ def convolve_fused(
         return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
     weight = _contiguous(weight)
     threads = get_num_threads()
-    if TILES and x.dtype == _SINGLE and O // groups > FEW_FILTERS and not _is_product((kh, kw), stride, padding):
+    if _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
         start = np.zeros(O, x.dtype) if bias is None else _contiguous(bias)
         packed = np.empty(weight.size, x.dtype)
         pack_blocks(weight, packed, groups, 0)
@@ -124,30 +134,30 @@ def conv2d_input_gradient(
     N, C, H, W = input_shape
     O, Cg, kh, kw = weight.shape
     dx = np.empty((N, H, W, C), grad.dtype)
-    if dx.size:
-        grad, weight = channels_last(grad), _contiguous(weight)
-        threads = get_num_threads()
-        with single_thread(), parallel_region():
-            if Cg < FEW_CHANNELS:
-                scatter_planes(grad, weight, dx, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
-            elif stride == (1, 1):
-                # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with
-                # the filters flipped and their two channel axes exchanged.
-                reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
-                if TILES and grad.dtype == _SINGLE and not _is_product((kh, kw), stride, padding):
-                    packed, start = np.empty(weight.size, grad.dtype), np.zeros(C, grad.dtype)
-                    pack_blocks(weight, packed, groups, 1)
-                    convolve_tiles(grad, packed, start, dx, kh, kw, stride, reach, dilation, groups, False, threads)
-                    return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
-                packed = np.empty((groups, kh * kw * (O // groups), Cg), grad.dtype)
-                pack_flipped(weight, packed)
-                convolve(
-                    grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads, SMALL_PRODUCT
-                )
-            else:
-                packed = np.empty((O, kh * kw * Cg), grad.dtype)
-                pack_rows(weight, packed)
-                scatter(grad, packed, dx, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
+    if not dx.size:
+        return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+    grad, weight = channels_last(grad), _contiguous(weight)
+    threads = get_num_threads()
+    # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with the filters
+    # flipped and their two channel axes exchanged.
+    reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    if stride == (1, 1) and Cg >= FEW_TILE_CHANNELS and _fits_tiles(grad, Cg, W, (kh, kw), stride, padding):
+        packed, start = np.empty(weight.size, grad.dtype), np.zeros(C, grad.dtype)
+        pack_blocks(weight, packed, groups, 1)
+        with parallel_region():
+            convolve_tiles(grad, packed, start, dx, kh, kw, stride, reach, dilation, groups, False, threads)
+        return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+    with single_thread(), parallel_region():
+        if Cg < FEW_CHANNELS:
+            scatter_planes(grad, weight, dx, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
+        elif stride == (1, 1):
+            packed = np.empty((groups, kh * kw * (O // groups), Cg), grad.dtype)
+            pack_flipped(weight, packed)
+            convolve(grad, packed, _NO_BIAS[grad.dtype], dx, kh, kw, 1, 1, *reach, *dilation, threads, SMALL_PRODUCT)
+        else:
+            packed = np.empty((O, kh * kw * Cg), grad.dtype)
+            pack_rows(weight, packed)
+            scatter(grad, packed, dx, kh, kw, *stride, *padding, *dilation, threads, SMALL_PRODUCT)
     return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
 
 
@@ -167,8 +177,14 @@ def conv2d_weight_gradient(
         return np.zeros(weight_shape, grad.dtype)
     dweight = np.empty(weight_shape, grad.dtype)
     chunks = _chunks(N * oh * ow, N * oh, dweight.nbytes)
-    partials = np.empty((chunks, groups, Cg * kh * kw, O // groups), grad.dtype)
     threads = get_num_threads()
+    split = kh if chunks < MOST_CHUNKS else 1
+    if _fits_tiles(grad, max(O // groups, Cg), ow, (kh, kw), stride, padding):
+        with parallel_region():
+            images = channels_last(grad), channels_last(x)
+            weight_gradient_tiles(*images, dweight, chunks, split, stride, padding, dilation, groups, threads)
+        return dweight
+    partials = np.empty((chunks, groups, Cg * kh * kw, O // groups), grad.dtype)
     with single_thread(), parallel_region():
         if Cg < FEW_CHANNELS:
             C, H, W = x.shape[1:]
@@ -177,7 +193,6 @@ def conv2d_weight_gradient(
             weight_gradient_planes(channels_last(grad), planes, partials, kh, kw, *stride, *dilation, SMALL_PRODUCT)
             sum_partials_planes(partials, dweight)
         else:
-            split = kh if chunks < MOST_CHUNKS else 1
             images = channels_last(grad), channels_last(x)
             weight_gradient(*images, partials, kh, kw, split, *stride, *padding, *dilation, SMALL_PRODUCT)
             sum_partials(partials, dweight, threads)

@@ -43,7 +43,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["convolve_tiles", "pack_blocks"]
+__all__ = ["WIDTH", "convolve_tiles", "pack_blocks", "pad_rows"]
 
 Array = Any
 
@@ -119,7 +119,7 @@ def pack_blocks(weight, packed, groups, flipped):
 
 
 @njit(**SERIAL)
-def _pad_rows(x, n, first, count, ph, pw, width, scratch, to):
+def pad_rows(x, n, first, count, ph, pw, width, scratch, to):
     """Rows first to first+count of image n padded by (ph, pw), `width` pixels of each: x (N, H, W, C) -> scratch.
 
     Padding may be negative: a crop.
@@ -150,7 +150,7 @@ def _convolve_band(x, packed, start, y, scratch, jobs, table, padded, n, images,
     high = (rows - 1) * sh + dh * (kh - 1) + 1  # input rows of one image
     if padded:
         for m in range(images):
-            _pad_rows(x, n + m, p * sh, high, ph, pw, pitch // C, scratch, m * high * pitch)
+            pad_rows(x, n + m, p * sh, high, ph, pw, pitch // C, scratch, m * high * pitch)
         base, image_pitch = address_of(scratch, 0), 4 * high * pitch
     else:
         base, image_pitch = address_of(x, (n * H + p * sh) * W * C), 4 * H * W * C
