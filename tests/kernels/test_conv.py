@@ -93,7 +93,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
     return Case(
         batch=draw(st.sampled_from([1, 2, 5])),
-        channels=draw(st.sampled_from([1, 3, 16, 19])),
+        channels=draw(st.sampled_from([1, 3, 6, 16, 19])),
         filters=draw(st.sampled_from([1, 4, 7, 20, 41])),
         groups=draw(st.sampled_from([1, 1, 2, 3])),
         kernel=kernel,
@@ -189,6 +189,8 @@ LARGE = {
     "planes": Case(5, 3, 20, 1, (5, 5), (33, 29), padding=(2, 2)),
     "long products": Case(3, 64, 250, 1, (5, 5), (9, 8), padding=(2, 2)),
     "small images share a band": Case(40, 9, 36, 1, (3, 3), (5, 4), padding=(1, 1)),
+    "scattered": Case(9, 6, 16, 1, (5, 4), (17, 14), padding=(2, 1), dilation=(1, 2)),
+    "scattered, no padding": Case(9, 6, 40, 1, (3, 7), (31, 14)),
     "turned": Case(9, 3, 6, 1, (5, 5), (33, 29)),
     "groups, dilated": Case(5, 9, 12, 3, (3, 3), (17, 16), padding=(2, 3), dilation=(2, 2)),
     "cropped": Case(3, 16, 20, 1, (2, 2), (14, 15), padding=(3, 3)),

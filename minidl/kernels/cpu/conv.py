@@ -31,7 +31,7 @@ from minidl.kernels.cpu.conv_planes import (
     to_planes,
     weight_gradient_planes,
 )
-from minidl.kernels.cpu.conv_tile_gradients import weight_gradient_tiles
+from minidl.kernels.cpu.conv_tile_gradients import scatter_tiles, weight_gradient_tiles
 from minidl.kernels.cpu.conv_tiles import convolve_tiles, pack_blocks
 from minidl.kernels.cpu.microkernel import AVAILABLE as TILES
 from minidl.kernels.cpu.threads import parallel_region
@@ -47,7 +47,7 @@ FEW_CHANNELS = 16
 # Up to so many lanes (filters or channels of a group) leave most of a tile's vector idle, and up to so many output
 # columns leave a tile too few rows: there im2col and BLAS are faster.
 FEW_LANES, FEW_COLUMNS = 4, 3
-# Fewer channels than that in an input gradient: adding products to planes saves those with the padding.
+# Fewer channels than that leave a convolution for the input gradient too few lanes: windows are scattered instead.
 FEW_TILE_CHANNELS = 8
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
@@ -146,6 +146,10 @@ def conv2d_input_gradient(
         pack_blocks(weight, packed, groups, 1)
         with parallel_region():
             convolve_tiles(grad, packed, start, dx, kh, kw, stride, reach, dilation, groups, False, threads)
+        return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+    if stride == (1, 1) and groups == 1 and _fits_tiles(grad, Cg, W, (kh, kw), stride, padding):
+        with parallel_region():
+            scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads)
         return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
     with single_thread(), parallel_region():
         if Cg < FEW_CHANNELS:

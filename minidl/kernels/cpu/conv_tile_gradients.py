@@ -1,4 +1,6 @@
-"""The filters' gradient in float32 by register tiles: a sum over output pixels, without im2col.
+"""Gradients in float32 by register tiles: of the filters, and of inputs with few channels; without im2col.
+
+The filters' gradient is a sum over output pixels.
 
 The tile of conv_tiles.py with its roles changed. For one kernel row i the kw*C numbers of a window's row are the rows
 of the tile, the filters its lanes, an output row of one image is one run and its pixels are the steps:
@@ -8,6 +10,10 @@ of the tile, the filters its lanes, an output row of one image is one run and it
 Where the filters would leave most lanes idle (the six of LeNet's first layer), both change places: filters are rows,
 (j, c) are lanes; the code calls that `turned`. Padding, bands, dilation and groups as in conv_tiles.py; a stretch is
 what there is a run: kw*C numbers, or one tap's Cg.
+
+The input gradient scatters: every output pixel adds a window of products to the padded image. A tile does that for one
+kernel row and column of output pixels at a time, whose windows do not overlap; its lanes are (j, c), so that few
+channels fill them too, and nothing is multiplied by the zeros of a padded gradient.
 """
 
 # mypy: disallow-untyped-defs=False
@@ -23,7 +29,7 @@ from numba import njit, prange
 
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows
-from minidl.kernels.cpu.memory import address_of
+from minidl.kernels.cpu.memory import address_of, copy_items, zero_items
 from minidl.kernels.cpu.microkernel import (
     A_ROW,
     A_STEP,
@@ -41,7 +47,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["weight_gradient_tiles"]
+__all__ = ["scatter_tiles", "weight_gradient_tiles"]
 
 Array = Any
 
@@ -49,6 +55,8 @@ Array = Any
 BAND_PIXELS = 512
 # Channels whose partial sums are added up and reordered at a time.
 SUM_CHANNELS = 8
+# So many partial sums are added up by one thread in the time that waking another takes (and that is compiled sooner).
+SUM_ALONE = 65536
 
 _ZEROS = np.zeros(WIDTH, np.float32)
 
@@ -171,11 +179,11 @@ def _sum_band(
                     to += size
 
 
-@njit(**PARALLEL)
-def _weight_gradient(
-    grad, x, partials, chunks, split, length, sizes, full, last, lanes, dw, groups, turned, most, zeros
-):
-    """Partial sums of weight_gradient_tiles; every chunk of output rows has its own."""
+@njit(**SERIAL)
+def _sum_task(
+    task, grad, x, partials, chunks, split, length, sizes, full, last, lanes, dw, groups, turned, most, zeros
+):  # fmt: skip
+    """One of the chunks * split pieces of work: some stretches of one chunk of output rows."""
     kh, kw, sh, sw, ph, pw, dh = sizes
     N, oh, ow, O = grad.shape
     C = x.shape[3]
@@ -183,36 +191,46 @@ def _weight_gradient(
     padded = ph != 0 or pw != 0
     pitch = ((ow - 1) * sw + dw * (kw - 1) + 1) * C if padded else x.shape[2] * C
     stretches = K // length
-    for task in prange(chunks * split):
-        chunk, part = task // split, task % split
-        start, stop = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
-        rows = max(1, min(most // ow, stop - start))
-        pieces = rows // oh + 2  # of so many images there may be rows in a band
-        room = (rows * sh + pieces * (dh * (kh - 1) + 1)) * pitch if padded else 0
-        scratch = np.empty(room, x.dtype)
-        table, runs = np.empty((kh, rows, 2), np.int64), np.empty(kh, np.int64)
-        jobs = np.zeros((2, FIELDS), np.int64)
-        for z in range(2):
-            job = jobs[z]
-            job[A_ROW] = 4
-            job[A_STEP] = 4 * O if turned else 4 * sw * C
-            job[B_STEP] = 4 * sw * C if turned else 4 * O
-            job[C_ROW] = 4 * K if turned else 4 * (O // groups)
-            job[STEPS] = ow
-            job[LAST_LANES] = lanes[z]
-        for row in range(start, stop, rows):
-            jobs[:, ACCUMULATE] = row > start
-            count = min(rows, stop - row)
-            _fill_band(x, grad, scratch, table, runs, padded, row, count, sizes, pitch)
-            if turned:
-                for i in range(kh):
-                    for r in range(runs[i]):
-                        table[i, r, 0], table[i, r, 1] = table[i, r, 1], table[i, r, 0]
-            _sum_band(
-                x, grad, scratch, table, runs, jobs, zeros, partials, chunk, padded,
-                (part * stretches // split, (part + 1) * stretches // split, length, turned),
-                sizes, full, last, groups, dw,
-            )  # fmt: skip
+    chunk, part = task // split, task % split
+    start, stop = chunk * N * oh // chunks, (chunk + 1) * N * oh // chunks
+    rows = max(1, min(most // ow, stop - start))
+    pieces = rows // oh + 2  # of so many images there may be rows in a band
+    room = (rows * sh + pieces * (dh * (kh - 1) + 1)) * pitch if padded else 0
+    scratch = np.empty(room, x.dtype)
+    table, runs = np.empty((kh, rows, 2), np.int64), np.empty(kh, np.int64)
+    jobs = np.zeros((2, FIELDS), np.int64)
+    for z in range(2):
+        job = jobs[z]
+        job[A_ROW] = 4
+        job[A_STEP] = 4 * O if turned else 4 * sw * C
+        job[B_STEP] = 4 * sw * C if turned else 4 * O
+        job[C_ROW] = 4 * K if turned else 4 * (O // groups)
+        job[STEPS] = ow
+        job[LAST_LANES] = lanes[z]
+    for row in range(start, stop, rows):
+        jobs[:, ACCUMULATE] = row > start
+        count = min(rows, stop - row)
+        _fill_band(x, grad, scratch, table, runs, padded, row, count, sizes, pitch)
+        if turned:
+            for i in range(kh):
+                for r in range(runs[i]):
+                    table[i, r, 0], table[i, r, 1] = table[i, r, 1], table[i, r, 0]
+        _sum_band(
+            x, grad, scratch, table, runs, jobs, zeros, partials, chunk, padded,
+            (part * stretches // split, (part + 1) * stretches // split, length, turned),
+            sizes, full, last, groups, dw,
+        )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def _weight_gradient(
+    grad, x, partials, chunks, split, length, sizes, full, last, lanes, dw, groups, turned, most, zeros
+):  # fmt: skip
+    """Partial sums of weight_gradient_tiles; every chunk of output rows has its own."""
+    for task in prange(chunks * split):  # little stands here: what a parallel function contains compiles slowly
+        _sum_task(
+            task, grad, x, partials, chunks, split, length, sizes, full, last, lanes, dw, groups, turned, most, zeros
+        )
 
 
 @njit(**SERIAL)
@@ -250,17 +268,23 @@ def _sum_channels(partials, dweight, group, groups, turned, chunks, first, last)
                     filters[group * Og + o, c * taps + tap] = partials[place + o]
 
 
-@njit(**PARALLEL)
-def _sum_chunks(partials, dweight, groups, turned, chunks, threads):
+@njit(**SERIAL)
+def _sum_pieces(partials, dweight, groups, turned, chunks, first, last):
+    """Pieces first to last of the sum over chunks: SUM_CHANNELS channels of a group each."""
     Cg = dweight.shape[1]
     pieces = -(-Cg // SUM_CHANNELS)
-    tasks = groups * pieces
-    workers = min(threads, tasks)
+    for piece in range(first, last):
+        channel = piece % pieces * SUM_CHANNELS
+        stop = min(channel + SUM_CHANNELS, Cg)
+        _sum_channels(partials, dweight, piece // pieces, groups, turned, chunks, channel, stop)
+
+
+@njit(**PARALLEL)
+def _sum_pieces_parallel(partials, dweight, groups, turned, chunks, pieces, threads):
+    workers = min(threads, pieces)
     for worker in prange(workers):
-        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            first = task % pieces * SUM_CHANNELS
-            last = min(first + SUM_CHANNELS, Cg)
-            _sum_channels(partials, dweight, task // pieces, groups, turned, chunks, first, last)
+        first, last = worker * pieces // workers, (worker + 1) * pieces // workers
+        _sum_pieces(partials, dweight, groups, turned, chunks, first, last)
 
 
 def weight_gradient_tiles(grad, x, dweight, chunks, split, stride, padding, dilation, groups, threads):
@@ -277,4 +301,96 @@ def weight_gradient_tiles(grad, x, dweight, chunks, split, stride, padding, dila
         grad, x, partials, chunks, split, length, (kh, kw, *stride, *padding, dilation[0]), full, last, lanes,
         dilation[1], groups, int(turned), BAND_PIXELS, _ZEROS,
     )  # fmt: skip
-    _sum_chunks(partials, dweight, groups, int(turned), chunks, threads)
+    pieces = groups * -(-Cg // SUM_CHANNELS)
+    if partials.size <= SUM_ALONE or pieces == 1:
+        _sum_pieces(partials, dweight, groups, int(turned), chunks, 0, pieces)
+    else:
+        _sum_pieces_parallel(partials, dweight, groups, int(turned), chunks, pieces, threads)
+
+
+@njit(**SERIAL)
+def _scatter_image(grad, packed, dx, image, jobs, zeros, n, length, sizes, dw, full, last, groups):
+    """Input gradient of image n; image (rows, columns, C) and jobs (2, FIELDS) are scratch."""
+    kh, kw, sh, sw, ph, pw, dh = sizes
+    _, oh, ow, O = grad.shape
+    _, H, W, C = dx.shape
+    high, wide, _ = image.shape
+    Og, Cg = O // groups, C // groups
+    taps = kw * Cg // length  # stretches of a kernel row
+    zero_items(image, 0, image.size)
+    start = address_of(zeros, 0)
+    for g in range(groups):
+        for lane in range(0, length, WIDTH):
+            z = 0 if lane + WIDTH < length else 1
+            short, long, height, longer = full if z == 0 else last
+            tiles = (oh - longer) // height
+            job = address_of(jobs, z * FIELDS)
+            # Neighbours in q add to overlapping places; kernel rows come in between, while those are being written.
+            for q in range(ow):
+                for s in range(kh * taps):
+                    i, j = s // taps, s % taps
+                    b = address_of(packed, (g * kh * taps + s) * Og * length + lane)
+                    p = 0
+                    for t in range(tiles):
+                        tile = long if t < longer else short
+                        a = address_of(grad, ((n * oh + p) * ow + q) * O + g * Og)
+                        c = address_of(image, ((p * sh + i * dh) * wide + q * sw + j * dw) * C + g * Cg + lane)
+                        call_tile(tile, job, a, b, start, c)
+                        p += height + 1 if t < longer else height
+    columns = min(W, wide - pw)  # further columns, like further rows, are reached by no window
+    for h in range(H):
+        line = (n * H + h) * W * C
+        filled = max(columns, 0) if h + ph < high else 0
+        copy_items(dx, line, image, ((h + ph) * wide + pw) * C, filled * C)
+        zero_items(dx, line + filled * C, (W - filled) * C)
+
+
+@njit(**SERIAL)
+def _scatter_images(grad, packed, dx, table, length, sizes, dw, full, last, lanes, groups, zeros, first, stop):
+    """Input gradient of images first to stop."""
+    kh, kw, sh, sw, _, _, dh = sizes
+    _, oh, ow, O = grad.shape
+    C = dx.shape[3]
+    high, wide = (oh - 1) * sh + dh * (kh - 1) + 1, (ow - 1) * sw + dw * (kw - 1) + 1
+    image, jobs = np.empty((high, wide, C), grad.dtype), np.zeros((2, FIELDS), np.int64)
+    for z in range(2):
+        job = jobs[z]
+        job[A_ROW] = 4 * ow * O
+        job[A_STEP] = 4
+        job[B_STEP] = 4 * length
+        job[C_ROW] = 4 * sh * wide * C
+        job[RUNS] = 1
+        job[STEPS] = O // groups
+        job[TABLE] = table
+        job[LAST_LANES] = lanes[z]
+        job[ACCUMULATE] = 1
+    for n in range(first, stop):
+        _scatter_image(grad, packed, dx, image, jobs, zeros, n, length, sizes, dw, full, last, groups)
+
+
+@njit(**PARALLEL)
+def _scatter(grad, packed, dx, table, length, sizes, dw, full, last, lanes, groups, zeros, threads):
+    N = grad.shape[0]
+    workers = min(threads, N)
+    for worker in prange(workers):
+        first, stop = worker * N // workers, (worker + 1) * N // workers
+        _scatter_images(grad, packed, dx, table, length, sizes, dw, full, last, lanes, groups, zeros, first, stop)
+
+
+_ONE_RUN = np.zeros((1, 2), np.int64)  # the table of a single run that starts where A and B do
+
+
+def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
+    """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) -> dx (N, H, W, C), float32."""
+    O, Cg, kh, kw = weight.shape
+    length = kw * Cg if dilation[1] == 1 and groups == 1 else Cg
+    wide, vectors, last_lanes = _last_block(length)
+    last = _split_rows(grad.shape[1], wide, vectors)
+    full = _split_rows(grad.shape[1], LANES, 2) if length > WIDTH else last
+    # (O, Cg, kh, kw) -> (G, kh, stretches, Og, length): one stretch of kw*Cg, or kw stretches of Cg
+    packed = weight.reshape(groups, O // groups, Cg, kh, kw)
+    packed = packed.transpose(0, 3, 1, 4, 2) if length == kw * Cg else packed.transpose(0, 3, 4, 1, 2)
+    _scatter(
+        grad, np.ascontiguousarray(packed).reshape(-1), dx, _ONE_RUN.ctypes.data, length,
+        (kh, kw, *stride, *padding, dilation[0]), dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS, threads,
+    )  # fmt: skip

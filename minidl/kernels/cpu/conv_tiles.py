@@ -197,34 +197,41 @@ def _fill_jobs(jobs, table, sizes, lanes, width, groups, C, O, pitch, sw, dw, cl
         job[CLAMP] = clamp
 
 
-@njit(**PARALLEL)
-def _convolve(x, packed, start, y, table, sizes, tiles, lanes, dw, groups, clamp, band, threads):
-    """Bands of convolve_tiles, shared by threads; table (2, runs, 2) is scratch."""
+@njit(**SERIAL)
+def _convolve_part(x, packed, start, y, table, sizes, tiles, lanes, dw, groups, clamp, band, worker, workers):
+    """The share of one worker in convolve_tiles; table (2, runs, 2) is scratch."""
     kh, kw, sh, sw, ph, pw, dh = sizes
     N, oh, ow, O = y.shape
     C = x.shape[3]
     padded = ph != 0 or pw != 0
     pitch = ((ow - 1) * sw + dw * (kw - 1) + 1) * C if padded else x.shape[2] * C
-    prepared = np.empty((2, FIELDS), np.int64)
+    jobs = np.empty((2, FIELDS), np.int64)
     rest = (O // groups - 1) % WIDTH + 1
-    _fill_jobs(prepared, table, sizes, lanes, (WIDTH, rest), groups, C, O, pitch, sw, dw, clamp)
+    _fill_jobs(jobs, table, sizes, lanes, (WIDTH, rest), groups, C, O, pitch, sw, dw, clamp)
     # A band is some rows of one image, or some whole images.
     rows = max(1, min(band // (4 * sh * pitch), -(-N * oh // LEAST_TASKS)))
     images = max(1, rows // oh)
     parts = -(-oh // rows)
     rows = -(-oh // parts)
-    tasks = -(-N // images) * parts
+    bands = -(-N // images) * parts
     room = images * ((rows - 1) * sh + dh * (kh - 1) + 1) * pitch if padded else 0
-    workers = min(threads, tasks)
-    for worker in prange(workers):
-        scratch, jobs = np.empty(room, x.dtype), prepared.copy()
-        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            n, p = task // parts * images, task % parts * rows
-            if p < oh:
-                _convolve_band(
-                    x, packed, start, y, scratch, jobs, table, padded, n, min(images, N - n), p, min(rows, oh - p),
-                    sizes, tiles, pitch, groups,
-                )  # fmt: skip
+    scratch = np.empty(room, x.dtype)
+    for task in range(worker * bands // workers, (worker + 1) * bands // workers):
+        n, p = task // parts * images, task % parts * rows
+        if p < oh:
+            _convolve_band(
+                x, packed, start, y, scratch, jobs, table, padded, n, min(images, N - n), p, min(rows, oh - p),
+                sizes, tiles, pitch, groups,
+            )  # fmt: skip
+
+
+@njit(**PARALLEL)
+def _convolve(x, packed, start, y, tables, sizes, tiles, lanes, dw, groups, clamp, band):
+    workers = tables.shape[0]
+    for worker in prange(workers):  # little stands here: what a parallel function contains compiles slowly
+        _convolve_part(
+            x, packed, start, y, tables[worker], sizes, tiles, lanes, dw, groups, clamp, band, worker, workers
+        )
 
 
 def convolve_tiles(x, packed, start, y, kh, kw, stride, padding, dilation, groups, clamp, threads):
@@ -240,6 +247,7 @@ def convolve_tiles(x, packed, start, y, kh, kw, stride, padding, dilation, group
     tiles = tiles_across(O // groups, y.shape[2])
     runs = kh if dilation[1] == 1 and groups == 1 else kh * kw
     _convolve(
-        x, packed, start, y, np.empty((2, runs, 2), np.int64), (kh, kw, *stride, *padding, dilation[0]), tiles[:4],
-        (tiles.full_lanes, tiles.last_lanes), dilation[1], groups, int(clamp), BAND_BYTES, threads,
+        x, packed, start, y, np.empty((threads, 2, runs, 2), np.int64), (kh, kw, *stride, *padding, dilation[0]),
+        tiles[:4],
+        (tiles.full_lanes, tiles.last_lanes), dilation[1], groups, int(clamp), BAND_BYTES,
     )  # fmt: skip
