@@ -228,8 +228,24 @@ def _weight_gradient(
 ):  # fmt: skip
     """Partial sums of weight_gradient_tiles; every chunk of output rows has its own."""
     for task in prange(chunks * split):  # little stands here: what a parallel function contains compiles slowly
+        # The index is unsigned in one of two passes of Numba's: a signed one saves compiling everything twice.
         _sum_task(
-            task, grad, x, partials, chunks, split, length, sizes, full, last, lanes, dw, groups, turned, most, zeros
+            np.int64(task),
+            grad,
+            x,
+            partials,
+            chunks,
+            split,
+            length,
+            sizes,
+            full,
+            last,
+            lanes,
+            dw,
+            groups,
+            turned,
+            most,
+            zeros,
         )
 
 

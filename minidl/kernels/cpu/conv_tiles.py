@@ -228,9 +228,10 @@ def _convolve_part(x, packed, start, y, table, sizes, tiles, lanes, dw, groups, 
 @njit(**PARALLEL)
 def _convolve(x, packed, start, y, tables, sizes, tiles, lanes, dw, groups, clamp, band):
     workers = tables.shape[0]
+    # The index is unsigned in one of two passes of Numba's: a signed one saves compiling everything twice.
     for worker in prange(workers):  # little stands here: what a parallel function contains compiles slowly
         _convolve_part(
-            x, packed, start, y, tables[worker], sizes, tiles, lanes, dw, groups, clamp, band, worker, workers
+            x, packed, start, y, tables[worker], sizes, tiles, lanes, dw, groups, clamp, band, np.int64(worker), workers
         )
 
 
