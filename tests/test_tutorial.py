@@ -142,7 +142,7 @@ def test_tutorial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             images, labels = data
             outputs = net(images)
             _, predictions = torch.max(outputs, 1)
-            for label, prediction in zip(labels, predictions):  # noqa: B905
+            for label, prediction in zip(labels, predictions):
                 if label == prediction:
                     correct_pred[classes[label]] += 1
                 total_pred[classes[label]] += 1

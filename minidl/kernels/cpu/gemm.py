@@ -24,8 +24,8 @@ Array = Any
 
 # The larger side of the result is cut into at most so many pieces, of at least so many rows or columns (full vectors).
 MOST_PIECES, LEAST_PIECE = 16, 16
-# OpenBLAS repacks the whole of B for each piece of A B^T that takes some rows: fewer and larger pieces, or packing takes
-# as long as multiplying (128 x 3072 times 3072 x 120: 1.6 ms in pieces of 16 rows, 0.8 ms in pieces of 64).
+# OpenBLAS repacks the whole of B for each piece of A B^T that takes some rows: fewer and larger pieces, or packing
+# takes as long as multiplying (128 x 3072 times 3072 x 120: 1.6 ms in pieces of 16 rows, 0.8 ms in pieces of 64).
 MOST_ROW_PIECES, LEAST_ROWS = 8, 64
 # Products of fewer multiplications take less time on one thread than waking the others does.
 SERIAL_PRODUCT = 250_000
