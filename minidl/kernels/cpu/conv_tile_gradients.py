@@ -28,7 +28,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
-from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows
+from minidl.kernels.cpu.conv_tiles import ALONE, WIDTH, pad_rows
 from minidl.kernels.cpu.memory import address_of, copy_items, zero_items
 from minidl.kernels.cpu.microkernel import (
     A_ROW,
@@ -406,7 +406,10 @@ def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
     # (O, Cg, kh, kw) -> (G, kh, stretches, Og, length): one stretch of kw*Cg, or kw stretches of Cg
     packed = weight.reshape(groups, O // groups, Cg, kh, kw)
     packed = packed.transpose(0, 3, 1, 4, 2) if length == kw * Cg else packed.transpose(0, 3, 4, 1, 2)
-    _scatter(
-        grad, np.ascontiguousarray(packed).reshape(-1), dx, _ONE_RUN.ctypes.data, length,
-        (kh, kw, *stride, *padding, dilation[0]), dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS, threads,
-    )  # fmt: skip
+    packed = np.ascontiguousarray(packed).reshape(-1)
+    sizes = kh, kw, *stride, *padding, dilation[0]
+    fixed = _ONE_RUN.ctypes.data, length, sizes, dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS
+    if grad.size * (packed.size // O) <= ALONE:
+        _scatter_images(grad, packed, dx, *fixed, 0, grad.shape[0])
+    else:
+        _scatter(grad, packed, dx, *fixed, threads)

@@ -43,7 +43,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["WIDTH", "convolve_tiles", "pack_blocks", "pad_rows"]
+__all__ = ["ALONE", "WIDTH", "convolve_tiles", "pack_blocks", "pad_rows"]
 
 Array = Any
 
@@ -51,6 +51,8 @@ Array = Any
 BAND_BYTES = 192 * 1024
 # At least so many pieces of work where there are rows enough, so that a batch of one occupies every core.
 LEAST_TASKS = 16
+# So few multiplications one thread does before another is awake.
+ALONE = 250_000
 # Filters in a block: the lanes of a tile's two vectors.
 WIDTH = 2 * LANES
 
@@ -247,8 +249,10 @@ def convolve_tiles(x, packed, start, y, kh, kw, stride, padding, dilation, group
         x, y = x.reshape(N, 1, -1, x.shape[3]), y.reshape(N, 1, -1, O)  # (N, H, W, C) -> (N, 1, H*W, C)
     tiles = tiles_across(O // groups, y.shape[2])
     runs = kh if dilation[1] == 1 and groups == 1 else kh * kw
-    _convolve(
-        x, packed, start, y, np.empty((threads, 2, runs, 2), np.int64), (kh, kw, *stride, *padding, dilation[0]),
-        tiles[:4],
-        (tiles.full_lanes, tiles.last_lanes), dilation[1], groups, int(clamp), BAND_BYTES,
-    )  # fmt: skip
+    sizes = kh, kw, *stride, *padding, dilation[0]
+    lanes, rest = (tiles.full_lanes, tiles.last_lanes), (dilation[1], groups, int(clamp), BAND_BYTES)
+    tables = np.empty((threads, 2, runs, 2), np.int64)
+    if y.size * (packed.size // O) <= ALONE:
+        _convolve_part(x, packed, start, y, tables[0], sizes, tiles[:4], lanes, *rest, 0, 1)
+    else:
+        _convolve(x, packed, start, y, tables, sizes, tiles[:4], lanes, *rest)
