@@ -26,6 +26,7 @@ from minidl._factories import (
 from minidl._tensor import Tensor
 from minidl.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from minidl.backend import gpu
+from minidl.backend import gpu as cuda  # the same devices under torch's name
 from minidl.backend.device import Device as device
 from minidl.backend.dtypes import bool_ as bool
 from minidl.backend.dtypes import float16, float32, float64, int8, int16, int32, int64, uint8
@@ -94,6 +95,7 @@ __all__ = [
     "clamp",
     "clone",
     "cos",
+    "cuda",
     "data",
     "default_generator",
     "device",

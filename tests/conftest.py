@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+# Two thread pools, torch's and Numba's, take turns in these tests: on a busy machine threads that wait by spinning
+# would hold up the ones that work. Read when the first of them is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 import torch
 from gradients.report import Report

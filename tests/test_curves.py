@@ -137,9 +137,18 @@ def curve(
 
 
 @functools.cache
-def exact_curve(name: str, optimizer: str, seed: int) -> np.ndarray:
-    """Torch's curve in float64."""
-    return curve(torch, twin(name, seed, torch.float64), optimizer, learnable_batches(name, seed), np.float64)
+def exact_run(name: str, optimizer: str, seed: int) -> tuple[np.ndarray, dict[int, dict[str, torch.Tensor]]]:
+    """Torch's curve in float64, and the network's float32 state at the probed steps."""
+    states: dict[int, dict[str, torch.Tensor]] = {}
+
+    def keep(step: int, network: nn.Module) -> None:
+        if step in PROBES:
+            states[step] = {
+                key: value.detach().to(torch.float32, copy=True) for key, value in network.state_dict().items()
+            }
+
+    network = twin(name, seed, torch.float64)
+    return curve(torch, network, optimizer, learnable_batches(name, seed), np.float64, keep), states
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -147,7 +156,7 @@ def exact_curve(name: str, optimizer: str, seed: int) -> np.ndarray:
 def test_float64(name: str, optimizer: str) -> None:
     ours = same_as(twin(name, 0, torch.float64), name)
     losses = curve(minidl, ours, optimizer, learnable_batches(name, 0), np.float64)
-    exact = exact_curve(name, optimizer, 0)
+    exact, _ = exact_run(name, optimizer, 0)
     assert exact[-10:].mean() < 0.9 * exact[:5].mean(), "the curve has to fall, or the comparison shows little"
     np.testing.assert_allclose(losses, exact, rtol=1e-8, atol=1e-8)
 
@@ -155,33 +164,27 @@ def test_float64(name: str, optimizer: str) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", TWINS)
 def test_float32(name: str, optimizer: str) -> None:
-    """At most three times as far from the float64 curve as torch's own float32 curve, in the closest of a few runs."""
-    ours, theirs, theirs_channels_last = [], [], []
+    """At most three times as far from the float64 curve as torch's own float32 curve, in the best of a few runs."""
+    ours, theirs = [], []
     for seed in range(RUNS):
-        exact, batches = exact_curve(name, optimizer, seed), learnable_batches(name, seed)
-
-        def distance(library: Any, network: Any, exact: np.ndarray = exact, batches: list[Batch] = batches) -> float:
-            return float(np.abs(curve(library, network, optimizer, batches, np.float32) - exact).max())
-
-        network = twin(name, seed, torch.float32)
-        ours.append(distance(minidl, same_as(network, name)))
-        theirs.append(distance(torch, network))
-        last = twin(name, seed, torch.float32).to(memory_format=torch.channels_last)
-        theirs_channels_last.append(distance(torch, last))
-    floor = 4 * np.finfo(np.float32).eps * exact_curve(name, optimizer, 0).max()  # a few units in the last place
-    assert min(ours) <= 3 * max(min(theirs), min(theirs_channels_last), floor), (ours, theirs, theirs_channels_last)
+        exact, batches = exact_run(name, optimizer, seed)[0], learnable_batches(name, seed)
+        floor = 4 * np.finfo(np.float32).eps * exact.max()  # a few units in the last place
+        for layout in (torch.contiguous_format, torch.channels_last):
+            network = twin(name, seed, torch.float32).to(memory_format=layout)
+            if layout is torch.contiguous_format:
+                losses = curve(minidl, same_as(network, name), optimizer, batches, np.float32)
+                ours.append(float(np.abs(losses - exact).max()))
+            losses = curve(torch, network, optimizer, batches, np.float32)
+            theirs.append(float(np.abs(losses - exact).max()))
+            if ours[-1] <= 3 * max(theirs[-1], floor):
+                return
+    pytest.fail(f"distances from the float64 curve: minidl {ours}, torch {theirs}")
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_float32_gradients_along_the_curve(name: str) -> None:
     """At five points of torch's float64 curve: gradients as close to float64 as torch's float32 ones."""
-    batches, states = learnable_batches(name, 0), {}
-
-    def keep(step: int, network: nn.Module) -> None:
-        if step in PROBES:
-            states[step] = {key: value.detach().float() for key, value in network.state_dict().items()}
-
-    curve(torch, twin(name, 0, torch.float64), "SGD", batches, np.float64, keep)
+    batches, (_, states) = learnable_batches(name, 0), exact_run(name, "SGD", 0)
     errors: dict[str, list[tuple[float, float]]] = {}
     for step, state in states.items():
         exact, theirs = twin(name, 0, torch.float64), twin(name, 0, torch.float32)
