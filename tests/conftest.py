@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 # Two thread pools, torch's and Numba's, take turns in these tests: on a busy machine threads that wait by spinning
 # would hold up the ones that work. Read when the first of them is loaded.
@@ -25,11 +28,26 @@ torch.set_num_threads(1)  # small arrays: more threads only get into each other'
 
 REPORT = pytest.StashKey[Report]()
 FORBIDDEN_SKIPS = pytest.StashKey[list[str]]()
+COMPILER = pytest.StashKey["subprocess.Popen[bytes] | None"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
     config.stash[FORBIDDEN_SKIPS] = []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """For a whole run, let the second core compile kernels while the first one tests."""
+    whole = len(session.items) > 3000 and not session.config.option.collectonly
+    script = Path(__file__).with_name("compile_kernels.py")
+    session.config.stash[COMPILER] = subprocess.Popen([sys.executable, str(script)]) if whole else None
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    compiler = config.stash.get(COMPILER, None)
+    if compiler is not None:
+        compiler.terminate()
+        compiler.wait()
 
 
 @pytest.fixture
