@@ -151,7 +151,14 @@ def test_resumed_equals_uninterrupted(run: Runner, data_dir: Path, name: str, op
 
 def in_a_process(name: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-u", str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: these must be able to be stopped.
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
