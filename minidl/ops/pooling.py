@@ -132,8 +132,9 @@ def _geometry(
     shape = x.data.shape
     if 0 in shape[1:]:
         raise ShapeError(who, expected="channels and an image that are not empty", got=str(shape))
-    check_fits(who, shape, tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel)), pads)  # type: ignore[arg-type]
     sizes = tuple(pool_output_size(*values, ceil_mode) for values in zip(shape[2:], kernel, strides, pads, dilations))
+    if min(sizes) < 1:  # with ceil_mode a window may hang over the far end, and so be larger than the image
+        check_fits(who, shape, tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel)), pads)  # type: ignore[arg-type]
     return (
         x,
         single,

@@ -62,6 +62,7 @@ WINDOWS: list[tuple[str, tuple[int, ...], tuple[Any, ...], dict[str, Any]]] = [
     ("ceil_mode, padding", (2, 3, 6, 8), (3, 2, 1), {"ceil_mode": True}),
     ("ceil_mode, the last window would start in the padding", (2, 3, 5, 7), (2, 2, 1), {"ceil_mode": True}),
     ("ceil_mode, window 3, stride 4", (1, 2, 6, 10), (3, 4, 1), {"ceil_mode": True}),
+    ("ceil_mode, window larger than the image", (2, 3, 1, 5), (2,), {"ceil_mode": True}),
     ("window of 1", (2, 3, 4, 5), (1,), {}),
     ("window is the image", (2, 3, 4, 5), ((4, 5),), {}),
     ("whole row", (2, 3, 4, 5), ((1, 5),), {}),
