@@ -395,7 +395,8 @@ class Tensor(BaseTensor):
         raw = value.data if isinstance(value, BaseTensor) else value
         place = indexing.raw_index(index)
         try:
-            self.data[place] = raw
+            part, rest = indexing.resolve(self.data, place)
+            part[rest] = raw
         except ValueError as error:
             raise ShapeError("indexing", expected="a value that fits the indexed part", got=str(error)) from None
         self._bump()

@@ -16,6 +16,7 @@ from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
 from minidl.backend.random import Stream
 from minidl.errors import DTypeError, GraphError
+from minidl.ops.indexing import resolve
 
 __all__ = ["Captured", "capture"]
 
@@ -82,7 +83,8 @@ class _Write:
         self.release: list[int] = []
 
     def run(self, values: list[Any], streams: list[Any]) -> None:
-        values[self.target][_fill(self.index, values, streams)] = _fill(self.value, values, streams)
+        part, rest = resolve(values[self.target], _fill(self.index, values, streams))
+        part[rest] = _fill(self.value, values, streams)
         if self.owner is not None:
             self.owner._bump()
         for i in self.release:

@@ -10,7 +10,7 @@ from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
-__all__ = ["getitem", "index_put", "raw_index"]
+__all__ = ["getitem", "index_put", "raw_index", "resolve"]
 
 
 def raw_index(index: Any) -> Any:
@@ -41,12 +41,42 @@ def _has_mask(index: Any) -> bool:
     return any(is_array(i) and i.dtype.kind == "b" for i in parts)
 
 
+def _is_array_part(part: Any) -> bool:
+    return isinstance(part, list) or (is_array(part) and (part.ndim > 0 or part.dtype.kind == "b"))
+
+
+def resolve(x: Any, index: Any) -> tuple[Any, Any]:
+    """The array and the index to use on it: integers beside index arrays are taken first, as in torch.
+
+    NumPy counts them among the index arrays instead, which moves axes: for x (A, B, C) the result of x[0, :, [1, 2]]
+    has the shape (B, 2) in torch and (2, B) in NumPy.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [_is_array_part(part) for part in parts]
+    integers = [hasattr(part, "__index__") and not isinstance(part, bool) and not a for part, a in zip(parts, arrays)]
+    if not (any(arrays) and any(integers)):
+        return x, index
+    first: list[Any] = []
+    rest: list[Any] = []
+    for part, is_list, is_integer in zip(parts, arrays, integers):
+        if is_list:
+            mask_axes = part.ndim if is_array(part) and part.dtype.kind == "b" else 1
+            first.extend([slice(None)] * mask_axes)
+            rest.append(part)
+        else:
+            first.append(part)
+            if not is_integer:
+                rest.append(Ellipsis if part is Ellipsis else slice(None))
+    return x[tuple(first)], tuple(rest)
+
+
 class Index(Function):
     """x[index]; elements taken several times collect their gradients."""
 
     def forward(self, x: Any, index: Any) -> Any:
         self.index, self.shape = index, x.shape
-        return x[index]
+        part, rest = resolve(x, index)
+        return part[rest]
 
     def backward(self, grad: Any) -> Any:
         return ScatterAdd.evaluate(grad, index=self.index, shape=self.shape)
@@ -59,10 +89,11 @@ class ScatterAdd(Function):
         self.index = index
         xp = namespace(x)
         result = xp.zeros(shape, x.dtype)
-        if _is_basic(index):
-            result[index] = x
+        part, rest = resolve(result, index)
+        if _is_basic(rest):
+            part[rest] = x
         else:
-            xp.add.at(result, index, x)
+            xp.add.at(part, rest, x)
         return result
 
     def backward(self, grad: Any) -> Any:
@@ -75,7 +106,8 @@ class IndexPut(Function):
     def forward(self, x: Any, value: Any, index: Any) -> Any:
         self.index, self.value_shape = index, getattr(value, "shape", ())
         result = x.copy()
-        result[index] = value
+        part, rest = resolve(result, index)
+        part[rest] = value
         return result
 
     def backward(self, grad: Any) -> Any:
