@@ -9,7 +9,7 @@ from typing import Any
 from minidl.autograd.base import BaseTensor, Edge
 from minidl.autograd.function import Function
 from minidl.autograd.modes import set_grad_enabled, state
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.backend.arrays import check_same_device, ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 __all__ = ["backward", "grad"]
@@ -261,7 +261,7 @@ def backward(
     """
     retain = create_graph if retain_graph is None else retain_graph
     roots = _roots("backward", _sequence(tensors), grad_tensors, create_graph or state.recorder is not None)
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), ignore_float_errors():
         _run(roots, retain, create_graph)
 
 
@@ -289,7 +289,7 @@ def grad(
             raise GraphError("grad", expected="inputs that require a gradient", got=f"input {i}, which requires none")
         edges.append(edge)
     wanted: dict[Edge, Any] = dict.fromkeys(edges)
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), ignore_float_errors():
         _run(roots, retain, create_graph, wanted)
     gradients = []
     for i, (edge, tensor) in enumerate(zip(edges, wanted_inputs)):

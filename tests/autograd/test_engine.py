@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -381,3 +383,17 @@ def test_two_tensors_around_one_array_keep_their_own_places_in_the_graph() -> No
         (gg,) = library.autograd.grad((g * g).sum(), x)
         second.append([g.detach().numpy(), gg.numpy()])
     np.testing.assert_allclose(second[0], second[1], rtol=1e-13)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "function", [lambda x: x / 0, lambda x: x / x, lambda x: x.log(), lambda x: x**-0.5, lambda x: x.sqrt()]
+)
+def test_infinite_gradients_come_without_numpys_warnings(function: Callable[[Any], Any]) -> None:
+    """As in torch: infinity and NaN are results, not complaints on the terminal."""
+    gradients = []
+    for library in (minidl, torch):
+        x = library.zeros(3, dtype=library.float64).requires_grad_(True)
+        function(x).sum().backward()
+        gradients.append(x.grad.numpy())
+    np.testing.assert_array_equal(*gradients)
