@@ -64,6 +64,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return result
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """A file that skips itself while it is read skips all its tests."""
+    result = yield
+    if result.skipped:
+        collector.config.stash[FORBIDDEN_SKIPS].append(collector.nodeid)
+    return result
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where the environment says CI, a skipped test is a failed run, unless it needs a GPU."""
     if os.environ.get("CI") and session.config.stash[FORBIDDEN_SKIPS]:

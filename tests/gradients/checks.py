@@ -115,20 +115,24 @@ def first_order(case: Case) -> float:
 
 
 def _double_backward(run: Run, gradients: list[np.ndarray]) -> list[np.ndarray]:
-    """d/d(inputs, output gradients) of <first-order gradients, random directions>; zeros where none depends."""
+    """The first-order gradients, and d/d(inputs, output gradients) of <those, random directions>; zeros for None."""
     grad, rng = run.library.autograd.grad, np.random.default_rng(11)
     seeds = [run.library.from_numpy(gradient).requires_grad_(True) for gradient in gradients]
     first = grad(run.smooth_outputs, run.differentiable, seeds, create_graph=True, allow_unused=True)
     directions = [np.asarray(rng.standard_normal(tuple(x.shape))) for x in run.differentiable]
-    pairs = [(g, run.library.from_numpy(v)) for g, v in zip(first, directions, strict=True) if g is not None]
-    total = sum((g * v).sum() for g, v in pairs)
+    products = [(g * run.library.from_numpy(v)).sum() for g, v in zip(first, directions, strict=True) if g is not None]
+    total = sum(products)
     wanted = [*run.differentiable, *seeds]
     second = grad(total, wanted, allow_unused=True) if total.requires_grad else [None] * len(wanted)
-    return [np.zeros(tuple(x.shape)) if g is None else _numpy(g) for g, x in zip(second, wanted, strict=True)]
+    pairs = [*zip(first, run.differentiable, strict=True), *zip(second, wanted, strict=True)]
+    return [np.zeros(tuple(x.shape)) if g is None else _numpy(g) for g, x in pairs]
 
 
 def second_order(case: Case) -> float:
-    """Gradients of gradients, with respect to the inputs and to the output gradient."""
+    """Gradients of gradients, with respect to the inputs and to the output gradient.
+
+    And the gradients on the way there, which under ``create_graph`` may come from another form of the operation.
+    """
     ours, theirs = (Run(library, case, _arrays(case)) for library in (minidl, torch))
     gradients = _output_gradients(theirs.smooth_outputs)
     return _worst(_double_backward(ours, gradients), _double_backward(theirs, gradients))
