@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidl.autograd.modes import state
-from minidl.errors import DTypeError, GraphError
+from minidl.errors import DTypeError, GraphError, ShapeError
 
 if TYPE_CHECKING:
     from minidl.autograd.function import Function
@@ -50,11 +50,18 @@ class BaseTensor:
 
     @property
     def grad(self) -> Any:
-        """The accumulated gradient, a tensor or None; may be set."""
+        """The accumulated gradient, a tensor of this one's shape and dtype, or None; may be set."""
         return self._grad
 
     @grad.setter
     def grad(self, grad: Any) -> None:
+        if grad is not None:
+            if not isinstance(grad, BaseTensor):
+                raise DTypeError("grad", expected="a Tensor or None", got=type(grad).__name__)
+            if grad.data.shape != self.data.shape:
+                raise ShapeError("grad", expected=f"the tensor's shape {self.data.shape}", got=str(grad.data.shape))
+            if grad.data.dtype != self.data.dtype:
+                raise DTypeError("grad", expected=f"the tensor's dtype {self.data.dtype}", got=str(grad.data.dtype))
         self._grad = grad
         if state.recorder is not None:
             state.recorder.gradient(self, grad)

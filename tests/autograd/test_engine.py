@@ -397,3 +397,18 @@ def test_infinite_gradients_come_without_numpys_warnings(function: Callable[[Any
         function(x).sum().backward()
         gradients.append(x.grad.numpy())
     np.testing.assert_array_equal(*gradients)
+
+
+def test_a_gradient_that_does_not_fit_its_tensor_is_refused() -> None:
+    x = leaf(1.0, 2.0)
+    for wrong, error in (
+        (minidl.ones(3, dtype=minidl.float64), ShapeError),
+        (minidl.ones(2), DTypeError),
+        (np.ones(2), DTypeError),
+        (1.0, DTypeError),
+    ):
+        with pytest.raises(error, match=r"^grad: "):
+            x.grad = wrong
+    x.grad = minidl.ones(2, dtype=minidl.float64)
+    (x * 2).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3.0, 3.0])
