@@ -1,4 +1,4 @@
-"""The networks of the experiments as a PyTorch user would write them: what minidl/models.py is held against."""
+"""The networks of the experiments as a PyTorch user would write them: what minidl.models is held against."""
 
 from __future__ import annotations
 

@@ -1,0 +1,23 @@
+"""Whole networks, built from ``minidl.nn``: those of the documented experiments."""
+
+from minidl.models.experiments import (
+    MLP,
+    AveragePoolConvNet,
+    BatchNormConvNet,
+    FourConvNet,
+    LeNet,
+    MNISTConvNet,
+    TwoConvNet,
+    WideConvNet,
+)
+
+__all__ = [
+    "MLP",
+    "AveragePoolConvNet",
+    "BatchNormConvNet",
+    "FourConvNet",
+    "LeNet",
+    "MNISTConvNet",
+    "TwoConvNet",
+    "WideConvNet",
+]
