@@ -26,6 +26,8 @@ from minidl.kernels.plain import (
     loss,
     normalization,
     optimizer,
+    optimizer_adagrad,
+    optimizer_asgd,
     philox,
     pooling,
 )
@@ -127,6 +129,12 @@ channel_affine = _kernel(normalization.channel_affine)
 # optimizer.py
 sgd_update = _kernel(optimizer.sgd_update)
 adam_update = _kernel(optimizer.adam_update)
+
+# optimizer_adagrad.py, optimizer_asgd.py
+adagrad_update = _kernel(optimizer_adagrad.adagrad_update)
+rmsprop_update = _kernel(optimizer_adagrad.rmsprop_update)
+adadelta_update = _kernel(optimizer_adagrad.adadelta_update)
+asgd_update = _kernel(optimizer_asgd.asgd_update)
 
 # pooling.py
 max_pool2d_forward = _kernel(pooling.max_pool2d_forward)

@@ -31,6 +31,8 @@ class Optimizer:
     cannot be honoured, so True is an ArgumentError.
     """
 
+    counters: tuple[str, ...] = ("step",)  # what the state holds besides buffers: float32 numbers on the CPU
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
@@ -210,7 +212,10 @@ class Optimizer:
         for key, saved in state_dict["state"].items():
             if key in by_number:
                 parameter = by_number[key]
-                state[parameter] = {name: _adopt(who, name, parameter, value) for name, value in saved.items()}
+                state[parameter] = {
+                    name: tensor(value, dtype=float32) if name in self.counters else _adopt(who, name, parameter, value)
+                    for name, value in saved.items()
+                }
             else:
                 state[key] = copy.deepcopy(saved)
         self.state = state
@@ -225,9 +230,7 @@ class Optimizer:
 
 
 def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
-    """A copy of one loaded state entry in the parameter's type and on its device; the step count stays as it is."""
-    if name == "step":
-        return tensor(value, dtype=float32)
+    """A copy of one loaded state entry in the parameter's type and on its device."""
     if not isinstance(value, Tensor):
         return copy.deepcopy(value)
     if value.shape != parameter.shape:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,90 @@ def test_adam_equals_torch(kernels: Any, dtype: Any, decoupled: bool, options: d
     options = {**options, "weight_decay": decay}  # AdamW's own default is not 0
     expected = follow_torch(optimizer, start, grads, lr=0.02, betas=(0.8, 0.9), **options)
     close(parameter, expected, 1e-12 if dtype == np.float64 else 1e-6)
+
+
+Step = Callable[..., None]  # (file, parameter, gradient, buffers, step counted from 1)
+
+
+def step_adagrad(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.adagrad_update(p, g, *buffers, 0.1, 0.2, 1e-3, 0.1, True, step)
+
+
+def step_rmsprop(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.rmsprop_update(p, g, buffers[0], None, None, 0.1, 0.8, 1e-3, 0.1, 0, True)
+
+
+def step_rmsprop_centered(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.rmsprop_update(p, g, *buffers, 0.1, 0.8, 1e-3, 0, 0.9, False)
+
+
+def step_adadelta(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.adadelta_update(p, g, *buffers, 0.5, 0.8, 1e-3, 0.1, True)
+
+
+def step_asgd(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    eta = 0.1 if step == 1 else float(np.float32(0.1 / (1 + 0.3 * 0.1 * (step - 1)) ** 0.75))
+    mu = float(np.float32(1 / max(1, step - 1 - 1)))
+    file.asgd_update(p, g, *buffers, float(np.float32(eta)), mu, 0.3, 0.1, True)
+
+
+OTHERS: list[tuple[Step, int, str, str, dict[str, Any]]] = [
+    (
+        step_adagrad,
+        1,
+        "optimizer_adagrad",
+        "Adagrad",
+        {"lr": 0.1, "lr_decay": 0.2, "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+    ),
+    (
+        step_rmsprop,
+        1,
+        "optimizer_adagrad",
+        "RMSprop",
+        {"lr": 0.1, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+    ),
+    (
+        step_rmsprop_centered,
+        3,
+        "optimizer_adagrad",
+        "RMSprop",
+        {"lr": 0.1, "alpha": 0.8, "eps": 1e-3, "momentum": 0.9, "centered": True},
+    ),
+    (
+        step_adadelta,
+        2,
+        "optimizer_adagrad",
+        "Adadelta",
+        {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+    ),
+    (
+        step_asgd,
+        1,
+        "optimizer_asgd",
+        "ASGD",
+        {"lr": 0.1, "lambd": 0.3, "t0": 1, "weight_decay": 0.1, "maximize": True},
+    ),
+]
+
+
+@pytest.mark.parametrize("dialect", ["plain", "cpu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("step", "count", "file", "name", "options"), OTHERS, ids=lambda v: getattr(v, "__name__", ""))
+def test_the_others_equal_torch(
+    step: Step, count: int, file: str, name: str, options: dict[str, Any], dtype: Any, dialect: str
+) -> None:
+    kernels = importlib.import_module(f"minidl.kernels.{dialect}.{file}")
+    start, grads = normal(5, 7, dtype=dtype), gradients((5, 7), dtype)
+    grads[1] /= 10
+    expected = follow_torch(getattr(torch.optim, name), start, grads, **options)
+    for order in ("C", "F", "slice"):  # transposed, and spread over memory: always the caller's own memory
+        base = np.zeros((5, 14), dtype=dtype)
+        parameter = base[:, ::2] if order == "slice" else np.empty_like(start, order=order)
+        parameter[...] = start
+        buffers = [np.zeros_like(parameter) for _ in range(count)]
+        for i, grad in enumerate(grads):
+            step(kernels, parameter, grad, buffers, i + 1)
+        close(parameter, expected, 1e-12 if dtype == np.float64 else 2e-6)
 
 
 def test_odd_layouts_are_updated_in_place() -> None:

@@ -15,7 +15,7 @@ import pytest
 from minidl import kernels
 from minidl.kernels.cpu import activation
 from minidl.kernels.plain import activation as plain_activation
-from minidl.kernels.plain import dropout, layout, normalization, optimizer, pooling
+from minidl.kernels.plain import dropout, layout, normalization, optimizer, optimizer_adagrad, optimizer_asgd, pooling
 
 from .arrays import close, normal
 
@@ -86,7 +86,7 @@ VECTOR = normal(16, seed=3, dtype=np.float32)
 POSITIONS = np.random.default_rng(4).integers(0, 4, POOLED.shape).astype(np.uint8)
 ROWS = normal(60, 1000, seed=5, dtype=np.float32)
 PLAIN = SimpleNamespace()
-for file in (plain_activation, dropout, layout, normalization, optimizer, pooling):
+for file in (plain_activation, dropout, layout, normalization, optimizer, optimizer_adagrad, optimizer_asgd, pooling):
     vars(PLAIN).update(vars(file))
 SQUARE = 2, 2
 NONE, ONE = (0, 0), (1, 1)
@@ -119,6 +119,12 @@ PARALLEL: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda k: k.contiguous(k.to_channels_last(X)),
     "sgd_update": lambda k: stepped(lambda p, g, m, _: k.sgd_update(p, g, m, 0.1, 0.9, 0, 0.1, True, False, False)),
     "adam_update": lambda k: stepped(k.adam_update, None, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False, 3),
+    "adagrad_update": lambda k: stepped(lambda p, g, s, _: k.adagrad_update(p, g, s, 0.1, 0.1, 1e-8, 0.1, False, 3)),
+    "rmsprop_update": lambda k: stepped(
+        lambda p, g, s, b: k.rmsprop_update(p, g, s, None, b, 0.1, 0.9, 1e-8, 0.1, 0.5, True)
+    ),
+    "adadelta_update": lambda k: stepped(k.adadelta_update, 0.1, 0.9, 1e-8, 0.1, False),
+    "asgd_update": lambda k: stepped(lambda p, g, a, _: k.asgd_update(p, g, a, 0.1, 0.5, 0.1, 0.1, False)),
 }
 
 

@@ -19,8 +19,12 @@ STATEFUL = [
     ("SGD", {"lr": 0.1}),
     ("Adam", {"lr": 0.1, "amsgrad": True, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.5}),
+    ("RMSprop", {"lr": 0.1, "momentum": 0.5, "centered": True, "eps": 1e-3}),
+    ("RMSprop", {"lr": 0.1}),
+    ("ASGD", {"lr": 0.1, "t0": 3}),
 ]
-stateful = pytest.mark.parametrize(("name", "options"), STATEFUL, ids=["SGD momentum", "SGD", "Adam", "AdamW"])
+stateful = pytest.mark.parametrize(("name", "options"), STATEFUL)
 
 
 def shape_of(value: Any) -> Any:
@@ -49,9 +53,8 @@ def test_state_dict_has_torchs_structure(name: str, options: dict[str, Any]) -> 
 def test_state_is_made_when_needed(name: str, options: dict[str, Any]) -> None:
     twins = Twins(name, **options)
     twins.step()  # parameter 1 has no gradient in the first step
-    has_state = name != "SGD" or "momentum" in options
-    assert len(twins.optimizer.state) == (3 if has_state else 0)
-    assert twins.ours[1] not in twins.optimizer.state
+    assert [p in twins.optimizer.state for p in twins.ours] == [q in twins.reference.state for q in twins.theirs]
+    assert (twins.ours[1] in twins.optimizer.state) == (name == "Adagrad")  # whose state is there from the start
 
 
 @stateful
@@ -155,7 +158,10 @@ def test_zero_grad() -> None:
     assert parameter.grad is None
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+ALL = ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "ASGD"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_step_is_a_write_in_place(name: str) -> None:
     parameter = nn.Parameter(minidl.ones(3))
     array = parameter.data
@@ -170,7 +176,7 @@ def test_a_step_is_a_write_in_place(name: str) -> None:
 
 
 def test_gradients_are_not_touched() -> None:
-    for name in ("SGD", "Adam", "AdamW"):
+    for name in ALL:
         parameter = nn.Parameter(minidl.ones(3))
         parameter.grad = minidl.ones(3)
         optimizer = getattr(optim, name)([parameter], weight_decay=0.5, maximize=True)
@@ -265,6 +271,22 @@ BAD = [
     (lambda: optim.AdamW(one(), weight_decay=-1), ArgumentError, "AdamW: expected weight_decay >= 0"),
     (lambda: optim.AdamW(one(), betas=("0.9", 0.9)), ArgumentError, "AdamW: expected 0 <= beta < 1, got '0.9'"),
     (lambda: optim.AdamW([]), ArgumentError, "AdamW: expected at least one parameter"),
+    (lambda: optim.Adagrad(one(), lr=-1), ArgumentError, "Adagrad: expected lr >= 0, got -1"),
+    (lambda: optim.Adagrad(one(), lr_decay=-1), ArgumentError, "Invalid lr_decay value: -1"),
+    (lambda: optim.Adagrad(one(), initial_accumulator_value=-1), ArgumentError, "Invalid initial_accumulator_value"),
+    (lambda: optim.Adagrad(one(), weight_decay=-1), ArgumentError, "Adagrad: expected weight_decay >= 0"),
+    (lambda: optim.Adagrad(one(), eps=-1), ArgumentError, "Adagrad: expected eps >= 0"),
+    (lambda: optim.Adagrad(one(), foreach=True), ArgumentError, "Adagrad: expected foreach to be False"),
+    (lambda: optim.RMSprop(one(), lr=-1), ArgumentError, "RMSprop: expected lr >= 0, got -1"),
+    (lambda: optim.RMSprop(one(), alpha=-1), ArgumentError, "Invalid alpha value: -1"),
+    (lambda: optim.RMSprop(one(), momentum=-1), ArgumentError, "RMSprop: expected momentum >= 0"),
+    (lambda: optim.RMSprop(one(), eps=-1), ArgumentError, "RMSprop: expected eps >= 0"),
+    (lambda: optim.RMSprop(one(), capturable=True), ArgumentError, "RMSprop: expected capturable to be False"),
+    (lambda: optim.ASGD(one(), lr=-1), ArgumentError, "ASGD: expected lr >= 0, got -1"),
+    (lambda: optim.ASGD(one(), weight_decay=-1), ArgumentError, "ASGD: expected weight_decay >= 0"),
+    (lambda: optim.ASGD(one(), t0="late"), DTypeError, "ASGD: expected t0 as a number, got 'late'"),
+    (lambda: optim.ASGD(one(), alpha=None), DTypeError, "ASGD: expected alpha as a number, got None"),
+    (lambda: optim.ASGD(one(), differentiable=True), ArgumentError, "ASGD: expected differentiable to be False"),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,13 @@ ADAM = combinations(
 ADAMW = combinations(weight_decay=[0, 0.1], amsgrad=[False, True], maximize=[False, True])
 
 
+ADAGRAD = combinations(
+    weight_decay=[0, 0.1], lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.5], maximize=[False, True]
+)
+RMSPROP = combinations(weight_decay=[0, 0.1], momentum=[0, 0.9], centered=[False, True], maximize=[False, True])
+ASGD = combinations(weight_decay=[0, 0.1], t0=[0, 7, 1e6], lambd=[1e-4, 0.3], maximize=[False, True])
+
+
 @pytest.mark.parametrize("options", SGD, ids=say)
 def test_sgd(options: dict[str, Any]) -> None:
     Twins("SGD", lr=0.1, **options).step(12)
@@ -49,7 +57,27 @@ def test_adamw(options: dict[str, Any]) -> None:
     Twins("AdamW", lr=0.1, betas=(0.8, 0.95), eps=1e-3, **options).step(12)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("options", ADAGRAD, ids=say)
+def test_adagrad(options: dict[str, Any]) -> None:
+    Twins("Adagrad", lr=0.1, eps=1e-3, **options).step(24)
+
+
+@pytest.mark.parametrize("options", RMSPROP, ids=say)
+def test_rmsprop(options: dict[str, Any]) -> None:
+    Twins("RMSprop", lr=0.1, alpha=0.9, eps=1e-3, **options).step(24, tolerance=1e-11)
+
+
+@pytest.mark.parametrize("options", ASGD, ids=say)
+def test_asgd(options: dict[str, Any]) -> None:
+    twins = Twins("ASGD", lr=0.1, alpha=0.6, **options)
+    twins.step(24)
+    for p, q in zip(twins.ours, twins.theirs, strict=True):
+        ours, theirs = twins.optimizer.state[p], twins.reference.state[q]
+        np.testing.assert_allclose(ours["ax"].numpy(), theirs["ax"].numpy(), rtol=1e-12, atol=1e-12)
+        assert [ours[name].item() for name in ("eta", "mu")] == [theirs[name].item() for name in ("eta", "mu")]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "ASGD"])
 def test_defaults(name: str) -> None:
     twins = Twins(name)
     assert {**twins.optimizer.defaults} == {**twins.reference.defaults}
@@ -62,8 +90,13 @@ EVERY = [
     ("SGD", {"lr": 0.1}),
     ("Adam", {"lr": 0.1, "amsgrad": True}),
     ("AdamW", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1}),
+    ("RMSprop", {"lr": 0.1, "momentum": 0.5, "centered": True, "eps": 1e-3}),
+    ("ASGD", {"lr": 0.1, "t0": 2}),
 ]
-every = pytest.mark.parametrize(("name", "options"), EVERY, ids=["SGD momentum", "SGD", "Adam", "AdamW"])
+every = pytest.mark.parametrize(
+    ("name", "options"), EVERY, ids=lambda value: value if isinstance(value, str) else say(value)
+)
 
 
 @every
@@ -150,6 +183,8 @@ def test_moving_before_and_after(name: str, options: dict[str, Any]) -> None:
     twins.reference = getattr(torch.optim, name)(fresh_reference.parameters(), **options)
     fresh.double()  # after the optimizer was made, before its first step
     fresh_reference.double()
+    for state in twins.reference.state.values():  # Adagrad's is there already
+        state["sum"] = state["sum"].double()
     twins.ours, twins.theirs = list(fresh.parameters()), list(fresh_reference.parameters())
     twins.step(10)
 
