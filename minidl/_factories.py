@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._tensor import Tensor, _host
+from minidl._tensor import Tensor, host_generator
 from minidl.backend.arrays import asarray, is_array, namespace, to_device
 from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64
@@ -176,7 +176,7 @@ def rand(
 ) -> Tensor:
     """Uniform in [0, 1). generator: where numbers come from (default: this thread's). Source: torch.rand."""
     dtype = as_dtype(dtype or float32)
-    values = _host(generator).random(_size("rand", size), float64 if dtype == float64 else np.float32)
+    values = host_generator(generator).random(_size("rand", size), float64 if dtype == float64 else np.float32)
     return _random(values, dtype, device, requires_grad)
 
 
@@ -184,7 +184,7 @@ def randn(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1. Source: torch.randn."""
-    values = _host(generator).standard_normal(_size("randn", size))
+    values = host_generator(generator).standard_normal(_size("randn", size))
     return _random(values, dtype or float32, device, requires_grad)
 
 
@@ -206,10 +206,10 @@ def randint(
         low, high, size = 0, low, high
     if not isinstance(size, (tuple, list)) or low >= high:
         raise ArgumentError("randint", expected="low below high, and a shape as a tuple", got=f"{low}, {high}, {size}")
-    values = _host(generator).integers(low, high, _size("randint", (size,)))
+    values = host_generator(generator).integers(low, high, _size("randint", (size,)))
     return _random(values, dtype or int64, device)
 
 
 def randperm(n: int, *, generator: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64. Source: torch.randperm."""
-    return _random(_host(generator).permutation(n), int64, device)
+    return _random(host_generator(generator).permutation(n), int64, device)

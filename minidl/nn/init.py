@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from minidl._tensor import Tensor, _host
+from minidl._tensor import Tensor, host_generator
 from minidl.autograd.modes import no_grad
 from minidl.backend.random import Generator
 from minidl.errors import ArgumentError, ShapeError
@@ -34,13 +34,13 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: Generator | N
     """Fill a tensor of any shape with numbers uniform in [a, b); returns it. ArgumentError if a > b."""
     if not a <= b:
         raise ArgumentError("init.uniform_", expected="a <= b", got=f"a={a!r}, b={b!r}")
-    return _write(tensor, _host(generator).uniform(a, b, size=tuple(tensor.shape)))
+    return _write(tensor, host_generator(generator).uniform(a, b, size=tuple(tensor.shape)))
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> T:
     """Fill a tensor of any shape with numbers normal in (mean, std); returns it. ArgumentError if std < 0."""
     _check_std("init.normal_", std)
-    return _write(tensor, _host(generator).normal(mean, std, size=tuple(tensor.shape)))
+    return _write(tensor, host_generator(generator).normal(mean, std, size=tuple(tensor.shape)))
 
 
 def trunc_normal_(
@@ -61,7 +61,7 @@ def trunc_normal_(
             expected="an interval [a, b] that holds at least 0.1 % of the distribution",
             got=f"a={a!r}, b={b!r} with mean={mean!r}, std={std!r}",
         )
-    host = _host(generator)
+    host = host_generator(generator)
     values = host.normal(mean, std, size=tensor.numel())
     outside = (values < a) | (values > b)
     while outside.any():

@@ -1,0 +1,170 @@
+"""Writing into a tensor: in-place arithmetic, assignment, random numbers; every write is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from minidl._tensor.description import Description, not_while_recording
+from minidl.autograd.base import BaseTensor
+from minidl.autograd.modes import state
+from minidl.backend.arrays import namespace, to_device
+from minidl.backend.device import Device
+from minidl.backend.dtypes import as_dtype
+from minidl.backend.random import Generator, default_generator
+from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from minidl.ops import activation, arithmetic, elementwise, indexing, promotion, shape
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Writing", "host_generator"]
+
+Self = TypeVar("Self", bound="Writing")
+
+
+def host_generator(generator: Any) -> np.random.Generator:
+    """NumPy's random generator of a minidl Generator, or of this thread's default one."""
+    not_while_recording("random numbers drawn on the host")
+    from_default = default_generator() if generator is None else generator
+    if not isinstance(from_default, Generator):
+        raise ArgumentError("generator", expected="a minidl.Generator or None", got=type(generator).__name__)
+    return from_default.host
+
+
+def _on(array: np.ndarray, dtype: Any, device: Device) -> Any:
+    return to_device(array.astype(as_dtype(dtype), copy=False), device)
+
+
+class Writing(Description):
+    """In-place methods; their names end in an underscore."""
+
+    __slots__ = ()
+
+    def _bump(self) -> None:
+        """Count an in-place write, so that backward refuses arrays that were saved before it."""
+        self._version.value += 1
+
+    def _check_writable(self, who: str) -> None:
+        if not (self.requires_grad and state.enabled):
+            return
+        if self._edge is None:
+            raise GraphError(
+                who,
+                expected="a tensor that is not a leaf requiring a gradient",
+                got="a leaf that requires one",
+                hint="Write under minidl.no_grad(), or out of place.",
+            )
+        if self._version.shared:
+            raise GraphError(
+                who,
+                expected="memory that no other tensor shares",
+                got="a view, or a tensor with views, inside the graph",
+                hint="Write out of place, or clone() first.",
+            )
+
+    def _assign(self: Self, who: str, result: Any) -> Self:
+        """Write the result of an operation on this tensor back into its memory, taking over its place in the graph."""
+        if isinstance(result, BaseTensor) and result.requires_grad and not self.requires_grad and self._version.shared:
+            raise GraphError(
+                who, expected="memory that no other tensor shares", got="a view", hint="Write out of place instead."
+            )
+        values = result.data if isinstance(result, BaseTensor) else result
+        if values.shape != self.data.shape:
+            raise ShapeError(
+                who, expected=f"a result of shape {self.data.shape}, to be written in place", got=str(values.shape)
+            )
+        if values.dtype.kind == "f" and self.data.dtype.kind != "f":
+            raise DTypeError(who, expected=f"a result that fits {self.data.dtype}", got=str(values.dtype))
+        self.data[...] = values
+        self._bump()
+        if state.recorder is not None:
+            state.recorder.write(self, Ellipsis, values)
+        if isinstance(result, BaseTensor) and result.requires_grad:
+            self._edge, self._requires_grad = result._edge, True
+        return self
+
+    def _in_place(self: Self, who: str, operation: Callable[..., Any], *operands: Any, **options: Any) -> Self:
+        self._check_writable(who)
+        source = self
+        if state.enabled and (self.requires_grad or any(getattr(x, "requires_grad", False) for x in operands)):
+            # What the operation saves of its own input must survive the write: it works on a copy in the same place.
+            source = shape.clone(self)
+        return self._assign(who, operation(source, *operands, **options))
+
+    def add_(self: Self, other: Any, *, alpha: float = 1) -> Self:
+        """self += alpha * other, in place."""
+        return self._in_place("add_", arithmetic.add, other, alpha=alpha)
+
+    def sub_(self: Self, other: Any, *, alpha: float = 1) -> Self:
+        """self -= alpha * other, in place."""
+        return self._in_place("sub_", arithmetic.sub, other, alpha=alpha)
+
+    def mul_(self: Self, other: Any) -> Self:
+        """self *= other, in place."""
+        return self._in_place("mul_", arithmetic.mul, other)
+
+    def div_(self: Self, other: Any) -> Self:
+        """self /= other, in place."""
+        return self._in_place("div_", arithmetic.div, other)
+
+    def pow_(self: Self, exponent: Any) -> Self:
+        """self **= exponent, in place."""
+        return self._in_place("pow_", arithmetic.pow, exponent)
+
+    def clamp_(self: Self, min: float | None = None, max: float | None = None) -> Self:
+        """Limit to [min, max], in place."""
+        return self._in_place("clamp_", elementwise.clamp, min, max)
+
+    def relu_(self: Self) -> Self:
+        """max(self, 0), in place."""
+        return self._in_place("relu_", activation.relu)
+
+    def fill_(self: Self, value: float) -> Self:
+        """Every element becomes ``value``, in place."""
+        self[...] = value
+        return self
+
+    def zero_(self: Self) -> Self:
+        """Every element becomes 0, in place."""
+        return self.fill_(0)
+
+    def copy_(self: Self, source: Any) -> Self:
+        """The elements of ``source`` (a tensor or array that broadcasts to this shape), in place."""
+        self[...] = source if isinstance(source, BaseTensor) else self._make(namespace(self.data).asarray(source))
+        return self
+
+    def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
+        """Normally distributed elements, in place; drawn on the host. Source: torch.Tensor.normal_."""
+        host = host_generator(generator)
+        self[...] = self._make(_on(host.standard_normal(self.shape) * std + mean, self.dtype, self.device))
+        return self
+
+    def uniform_(self: Self, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Self:
+        """Elements uniform in [low, high), in place; drawn on the host. Source: torch.Tensor.uniform_."""
+        host = host_generator(generator)
+        self[...] = self._make(_on(host.uniform(low, high, self.shape), self.dtype, self.device))
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._check_writable("indexing")
+        if isinstance(value, np.ndarray):
+            value = self._make(value)
+        recorded = self.requires_grad or (isinstance(value, BaseTensor) and value.requires_grad)
+        if recorded and state.enabled:
+            if isinstance(value, BaseTensor):
+                value = promotion.cast(value, self.dtype)
+            self._assign("indexing", indexing.index_put(self, index, value))
+            return
+        raw = value.data if isinstance(value, BaseTensor) else value
+        place = indexing.raw_index(index)
+        try:
+            part, rest = indexing.resolve(self.data, place)
+            part[rest] = raw
+        except ValueError as error:
+            raise ShapeError("indexing", expected="a value that fits the indexed part", got=str(error)) from None
+        self._bump()
+        if state.recorder is not None:
+            state.recorder.write(self, place, raw)
