@@ -30,6 +30,7 @@ from minidl.kernels.plain import (
     optimizer_asgd,
     philox,
     pooling,
+    special,
 )
 from minidl.kernels.plain import gemm as matrix  # its function of the same name is public here
 
@@ -149,5 +150,10 @@ adaptive_avg_pool2d_backward = _kernel(pooling.adaptive_avg_pool2d_backward)
 conv2d_forward = _kernel(conv.conv2d_forward)
 conv2d_input_gradient = _kernel(conv.conv2d_input_gradient)
 conv2d_weight_gradient = _kernel(conv.conv2d_weight_gradient)
+im2col = _kernel(conv.im2col)
+col2im = _kernel(conv.col2im)
 gemm = _kernel(matrix.gemm)
 channel_sum = _kernel(matrix.channel_sum)
+
+# special.py
+erf = _kernel(special.erf)

@@ -20,7 +20,7 @@ from minidl.kernels.plain import dropout, layout, normalization, optimizer, opti
 from .arrays import close, normal
 
 # No cpu form: NumPy is as fast (tanh), or the kernel is rarely called (second order, the specification's own words).
-PLAIN_ONLY = {"tanh_forward", "philox4x32", "random_words", "max_pool2d_gather"}
+PLAIN_ONLY = {"tanh_forward", "philox4x32", "random_words", "max_pool2d_gather", "im2col", "col2im"}
 
 
 def test_every_kernel_has_its_dialects() -> None:
