@@ -99,13 +99,13 @@ def _fail(example: Example, message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (--help lists all options)")
 
 
 def _parser(example: Example, description: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=f"{example.name}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -121,19 +121,19 @@ def _parser(example: Example, description: str) -> argparse.ArgumentParser:
         help=f"auto: {real} if it is on this machine, else shapes, which minidl draws itself (default: auto)",
     )
     add("--data-dir", metavar="FOLDER", help=f"the folder with {example.data}.npz (default: $MINIDL_DATA, else ./data)")
-    add("--epochs", type=_integer(0), default=example.epochs, metavar="N", help=f"default: {example.epochs}")
+    add("--epochs", type=integer(0), default=example.epochs, metavar="N", help=f"default: {example.epochs}")
     least = example.smallest_batch
-    add("--batch-size", type=_integer(least), metavar="N", help=f"at least {least} (default: {example.batch_size})")
-    add("--lr", type=_positive, metavar="X", help="learning rate (default: 0.01 for sgd, 0.001 for adam and adamw)")
+    add("--batch-size", type=integer(least), metavar="N", help=f"at least {least} (default: {example.batch_size})")
+    add("--lr", type=positive, metavar="X", help="learning rate (default: 0.01 for sgd, 0.001 for adam and adamw)")
     add("--optimizer", choices=list(LEARNING_RATES), help=f"default: {example.optimizer}; sgd has momentum 0.9")
-    add("--seed", type=_integer(0), metavar="N", help="of initial weights, order and augmentation (default: 0)")
+    add("--seed", type=integer(0), metavar="N", help="of initial weights, order and augmentation (default: 0)")
     add("--out", type=Path, metavar="FOLDER", help=f"for all results (default: runs/{example.name}-DATA)")
     add("--resume", action="store_true", help="go on after the last finished epoch of the run in --out")
     add("--predict", nargs="+", type=Path, default=[], metavar="IMAGE", help="classify images by the weights in --out")
     return parser
 
 
-def _integer(least: int) -> Callable[[str], int]:
+def integer(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
             value = int(text)
@@ -146,7 +146,7 @@ def _integer(least: int) -> Callable[[str], int]:
     return read
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -158,7 +158,7 @@ def _positive(text: str) -> float:
 
 def _options(given: argparse.Namespace, example: Example) -> Options:
     """The options with defaults filled in; those of a resumed run come from its checkpoint."""
-    device = _device(given.device)
+    device = choose_device(given.device)
     data = _choose_data(given, example)
     out = given.out or Path("runs") / f"{example.name}-{data}"
     defaults: dict[str, Any] = {"batch_size": example.batch_size, "optimizer": example.optimizer, "seed": 0}
@@ -182,7 +182,7 @@ def _options(given: argparse.Namespace, example: Example) -> Options:
     )
 
 
-def _device(name: str) -> minidl.device:
+def choose_device(name: str) -> minidl.device:
     if name == "auto":
         return minidl.device("gpu" if minidl.gpu.is_available() else "cpu")
     try:

@@ -1,0 +1,1 @@
+"""The documented experiments as records; ``python examples/reproduce.py --list`` shows them."""

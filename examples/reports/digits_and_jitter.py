@@ -1,0 +1,84 @@
+"""Report 004: small CNNs on MNIST and CIFAR-10, colour jitter, fine-tuning."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from minidl.models import MLP, MNISTConvNet, TwoConvNet
+from reports.record import Images, Network, Optimizer, Report, Reported, Row
+
+__all__ = ["REPORT"]
+
+MNIST, CIFAR10 = Images("mnist"), Images("cifar10")
+SGD, MOMENTUM = Optimizer("SGD", 0.01), Optimizer("SGD", 0.01, {"momentum": 0.9})
+
+M1 = Network("M1", MNISTConvNet, 813_802)
+M2 = Network("M2", partial(TwoConvNet, (1, 28, 28), (16, 16), (128,), pool_dropout=0.0), 405_306)
+C1 = Network("C1", partial(TwoConvNet, (3, 32, 32), (16, 16), (128,)), 528_474)
+C2 = Network("C2", partial(TwoConvNet, (3, 32, 32), (32, 32), (256, 128)), 2_141_738)
+C3 = Network("C3", partial(TwoConvNet, (3, 32, 32), (16, 32), (64,)), 530_090)
+MNIST_MLP = Network("MLP 256-128", partial(MLP, 784, 256, 128, 10), 235_146)
+CIFAR_MLP = Network("MLP 256-128", partial(MLP, 3072, 256, 128, 10), 820_874)
+
+_ASSUMED = ("batch 64", "pixels standardised with the mean and standard deviation of the data set")
+_DROPOUT = ("dropout 0.25 after the pool where the model has it, 0.5 after the first hidden layer",)
+_MLP = ("hidden layers 256 and 128 with ReLU (the report's model is of another lab)",)
+
+
+def _row(
+    name: str,
+    title: str,
+    images: Images,
+    network: Network,
+    optimizer: Optimizer,
+    epochs: int,
+    accuracy: float,
+    assumed: tuple[str, ...] = _DROPOUT,
+    begins_like: str = "",
+    chance: bool = False,
+    comment: str = "",
+) -> Row:
+    return Row(
+        name,
+        title,
+        images,
+        network,
+        optimizer,
+        epochs,
+        64,
+        Reported("test_accuracy", accuracy, chance=chance),
+        begins_like=begins_like,
+        assumed=(*_ASSUMED, *assumed),
+        comment=comment,
+    )
+
+
+REPORT = Report(
+    "004",
+    "MNIST and CIFAR-10 with small networks, colour jitter",
+    (
+        _row("004-mnist-1", "M1, SGD without momentum", MNIST, M1, SGD, 10, 0.9796),
+        _row("004-mnist-3", "M1, SGD with momentum 0.9", MNIST, M1, MOMENTUM, 10, 0.9912),
+        _row("004-mnist-4", "M2, SGD with momentum 0.9", MNIST, M2, MOMENTUM, 10, 0.9909),
+        _row("004-mnist-5", "M2, 20 epochs", MNIST, M2, MOMENTUM, 20, 0.9912, begins_like="004-mnist-4"),
+        _row(
+            "004-mnist-mlp",
+            "a network without convolutions",
+            MNIST,
+            MNIST_MLP,
+            MOMENTUM,
+            20,
+            0.9781,
+            assumed=(*_MLP, "SGD with momentum 0.9, 20 epochs"),
+        ),
+        _row("004-cifar-1", "C1", CIFAR10, C1, MOMENTUM, 20, 0.6539),
+        _row("004-cifar-2", "C2, one hidden layer more", CIFAR10, C2, MOMENTUM, 20, 0.7051),
+        _row("004-cifar-3", "C2, 30 epochs", CIFAR10, C2, MOMENTUM, 30, 0.6718, begins_like="004-cifar-2"),
+        _row("004-cifar-4", "C3, the lighter network", CIFAR10, C3, MOMENTUM, 50, 0.637),
+        _row("004-cifar-5", "the network without convolutions", CIFAR10, CIFAR_MLP, SGD, 20, 0.508, assumed=_MLP),
+    ),
+    comparisons={
+        "004-mnist": ("MNIST", ("004-mnist-1", "004-mnist-3", "004-mnist-5", "004-mnist-mlp")),
+        "004-cifar": ("CIFAR-10", ("004-cifar-1", "004-cifar-3", "004-cifar-4", "004-cifar-5")),
+    },
+)

@@ -1,0 +1,124 @@
+"""Report 000: a CNN of four convolutions, dropout, and tuning by hand (CIFAR-10)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from minidl.data import Augmentation
+from minidl.models import FourConvNet, WideConvNet
+from reports.record import Images, Network, Optimizer, Report, Reported, Row, Study
+from reports.studies import training_set_statistics
+
+__all__ = ["REPORT"]
+
+# Pixels in [0, 1] as they are: the report "normalises" with mean 0 and standard deviation 1.
+IMAGES = Images("cifar10", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), validation=1000)
+SGD = Optimizer("SGD", 0.001, {"momentum": 0.9})
+ADAM = Optimizer("Adam", 0.001)
+LR = "learning rate 0.001"
+AFTER_POOLS = "dropout after each pool in model A (the report shows the code of model B only)"
+
+
+def _network_a(dropout: float) -> Network:
+    name = "A" if dropout == 0 else f"A, dropout {dropout:g}"
+    return Network(name, partial(FourConvNet, dropout), 890_410)
+
+
+NETWORK_B = Network("B, dropout 0.2", partial(WideConvNet, 0.2), 7_472_970)
+
+
+def _row(
+    name: str,
+    title: str,
+    network: Network,
+    optimizer: Optimizer,
+    batch_size: int,
+    epochs: int,
+    reported: Reported,
+    assumed: tuple[str, ...],
+    comment: str = "",
+) -> Row:
+    return Row(
+        name,
+        title,
+        IMAGES,
+        network,
+        optimizer,
+        epochs,
+        batch_size,
+        reported,
+        augmentation=Augmentation(flip=0.5),
+        figures_every=500,
+        assumed=assumed,
+        comment=comment,
+    )
+
+
+def _dropout_row(p: float, reported: Reported) -> Row:
+    name = f"000-drop{f'{p:g}'.replace('.', '')}"
+    assumed = (LR, "30 epochs", AFTER_POOLS)
+    return _row(name, f"dropout {p:g} after each pool", _network_a(p), SGD, 32, 30, reported, assumed)
+
+
+def _validation(value: float) -> Reported:
+    return Reported("validation_accuracy", value, images=1000)
+
+
+REPORT = Report(
+    "000",
+    "four convolutions, dropout and tuning",
+    (
+        Study(
+            "000-stats",
+            "mean and spread of the training images' channels",
+            training_set_statistics,
+            Reported(text="means 0.4914 0.4822 0.4465, per-image standard deviations 0.2023 0.1994 0.2010"),
+        ),
+        _row(
+            "000-base",
+            "four convolutions, no dropout",
+            _network_a(0.0),
+            SGD,
+            32,
+            20,
+            _validation(0.689),
+            (LR,),
+        ),
+        _dropout_row(0.2, Reported("test_accuracy", 0.748, text="validation 76.0 %")),
+        _dropout_row(0.5, _validation(0.742)),
+        _dropout_row(0.8, _validation(0.626)),
+        _row(
+            "000-batch22",
+            "smaller batches, more epochs",
+            _network_a(0.2),
+            SGD,
+            22,
+            35,
+            Reported("test_accuracy", 0.756),
+            (LR, AFTER_POOLS),
+        ),
+        _row(
+            "000-adam16",
+            "Adam, still smaller batches",
+            _network_a(0.2),
+            ADAM,
+            16,
+            40,
+            Reported("test_accuracy", 0.767),
+            (LR, AFTER_POOLS),
+        ),
+        _row(
+            "000-wide",
+            "a wider network with one more hidden layer",
+            NETWORK_B,
+            ADAM,
+            10,
+            50,
+            Reported("test_accuracy", 0.793),
+            (LR,),
+        ),
+    ),
+    comparisons={
+        "000-dropout": ("Dropout after each pool", ("000-base", "000-drop02", "000-drop05", "000-drop08")),
+    },
+)

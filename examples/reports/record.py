@@ -1,0 +1,179 @@
+"""The record of an experiment: every setting that its result depends on, what was reported, and what is our guess.
+
+A record is data. A report is a list of records in a module named by its subject; one runner (``runner.py``) serves them
+all, and a new experiment is a new record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidl import nn
+from minidl.data import Augmentation
+
+__all__ = ["Alias", "Images", "Network", "Optimizer", "Report", "Reported", "Row", "Study", "describe"]
+
+
+NO_AUGMENTATION = Augmentation()
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images train, validate and test, and how their pixels are scaled.
+
+    ``mean`` and ``std`` of each channel, pixels in [0, 1]; None: those of the training set. ``validation``: that many
+    images are taken from the training set at random. ``test_parts``: the test images are split at random into these
+    named parts instead of serving whole. ``split_seed`` draws both splits.
+    """
+
+    name: str
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    validation: int = 0
+    test_parts: Mapping[str, int] = field(default_factory=dict)
+    split_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network: the name that the report's reader knows, what makes it, and its exact number of parameters."""
+
+    name: str
+    make: Callable[[], nn.Module]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A class of ``minidl.optim`` by name, its learning rate, and the arguments that are not the default."""
+
+    kind: str
+    lr: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the report says. ``measure`` names our figure that stands beside ``value`` (a fraction in [0, 1]).
+
+    ``images``: how many images the figure rests on. ``chance``: the report says that the network does not learn; then
+    a higher figure is a difference too. ``text``: the report's finding in words, where it gives no single figure.
+    """
+
+    measure: str = ""
+    value: float | None = None
+    images: int = 10_000
+    chance: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An experiment: a network trained once.
+
+    ``loss``: cross_entropy, or mse (against one-hot targets). ``augmentation`` is done to training images,
+    ``evaluation_augmentation`` to all others, with ``also_plain`` naming the parts that are judged without it as well.
+    ``patience``: stop after that many epochs without a better validation accuracy, keep the best weights; 0: train all
+    epochs, keep the last. ``planned_epochs``: how many are expected under early stopping, for plans of time.
+    ``starts_from``: the row whose final weights are the first ones here. ``begins_like``: the row that is bit for bit
+    the beginning of this one (the same setting with fewer epochs), taken over where it is finished.
+    ``figures_every``: steps between the running figures that are kept; 0: none. ``keep_weights``: also those of the
+    start and the middle of training.
+    """
+
+    name: str
+    title: str
+    images: Images
+    network: Network
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    reported: Reported
+    augmentation: Augmentation = NO_AUGMENTATION
+    evaluation_augmentation: Augmentation = NO_AUGMENTATION
+    also_plain: tuple[str, ...] = ()
+    loss: str = "cross_entropy"
+    patience: int = 0
+    planned_epochs: int = 0
+    seed: int = 0
+    starts_from: str = ""
+    begins_like: str = ""
+    figures_every: int = 0
+    keep_weights: bool = False
+    assumed: tuple[str, ...] = ()
+    comment: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The rows whose weights this one cannot do without."""
+        return (self.starts_from,) if self.starts_from else ()
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A row that the report shows twice: its result is that of the row ``same_as``."""
+
+    name: str
+    title: str
+    same_as: str
+    reported: Reported
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A row that trains nothing: figures or pictures made from the data or from the weights of the rows in ``needs``.
+
+    ``make(place, options)`` does it and returns the figures for the result file. ``measure``: the figure that is shown
+    beside the reported one, as text.
+    """
+
+    name: str
+    title: str
+    make: Callable[..., dict[str, Any]]
+    reported: Reported
+    needs: tuple[str, ...] = ()
+    images: tuple[str, ...] = ("cifar10",)
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One lab report: its number, its subject, its rows in the order of the report, and the comparisons it draws.
+
+    ``comparisons``: by the name of the picture, its title and the rows whose curves it sets side by side.
+    """
+
+    number: str
+    subject: str
+    rows: tuple[Row | Alias | Study, ...]
+    comparisons: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
+def describe(row: Row) -> dict[str, Any]:
+    """Every setting that the weights of ``row`` depend on except the number of epochs, as JSON holds it.
+
+    Two rows of equal description and seed begin bit for bit alike; a result or a checkpoint of another description
+    does not belong to the row.
+    """
+    images = row.images
+    return {
+        "data": images.name,
+        "mean": None if images.mean is None else list(images.mean),
+        "std": None if images.std is None else list(images.std),
+        "validation": images.validation,
+        "test_parts": dict(images.test_parts),
+        "split_seed": images.split_seed,
+        "network": row.network.name,
+        "parameters": row.network.parameters,
+        "optimizer": {"kind": row.optimizer.kind, "lr": row.optimizer.lr, **row.optimizer.options},
+        "batch_size": row.batch_size,
+        "loss": row.loss,
+        "augmentation": repr(row.augmentation),
+        "evaluation_augmentation": repr(row.evaluation_augmentation),
+        "patience": row.patience,
+        "starts_from": row.starts_from,
+        "seed": row.seed,
+    }
