@@ -32,6 +32,7 @@ class Optimizer:
     """
 
     counters: tuple[str, ...] = ("step",)  # what the state holds besides buffers: float32 numbers on the CPU
+    stepped = False  # whether step() has ever been called; schedules warn where it has not
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -120,6 +121,7 @@ class Optimizer:
 
         ``closure`` computes the loss anew with gradients; it is called first, and its result returned.
         """
+        self.stepped = True
         loss = None
         if closure is not None:
             with enable_grad():
