@@ -7,7 +7,7 @@ all, and a new experiment is a new record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from minidl import nn
@@ -171,9 +171,15 @@ def describe(row: Row) -> dict[str, Any]:
         "optimizer": {"kind": row.optimizer.kind, "lr": row.optimizer.lr, **row.optimizer.options},
         "batch_size": row.batch_size,
         "loss": row.loss,
-        "augmentation": repr(row.augmentation),
-        "evaluation_augmentation": repr(row.evaluation_augmentation),
+        "augmentation": _not_default(row.augmentation),
+        "evaluation_augmentation": _not_default(row.evaluation_augmentation),
         "patience": row.patience,
         "starts_from": row.starts_from,
         "seed": row.seed,
     }
+
+
+def _not_default(augmentation: Augmentation) -> dict[str, Any]:
+    """What the augmentation does, without what it leaves alone."""
+    nothing = asdict(NO_AUGMENTATION)
+    return {name: value for name, value in asdict(augmentation).items() if value != nothing[name]}
