@@ -27,6 +27,7 @@ from minidl._tensor import Tensor
 from minidl.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from minidl.backend import gpu
 from minidl.backend import gpu as cuda  # the same devices under torch's name
+from minidl.backend.cublas import get_float32_matmul_precision, set_float32_matmul_precision
 from minidl.backend.device import Device as device
 from minidl.backend.dtypes import bool_ as bool
 from minidl.backend.dtypes import float16, float32, float64, int8, int16, int32, int64, uint8
@@ -117,6 +118,7 @@ __all__ = [
     "full",
     "full_like",
     "ge",
+    "get_float32_matmul_precision",
     "gpu",
     "gt",
     "int",
@@ -164,6 +166,7 @@ __all__ = [
     "reshape",
     "result_type",
     "save",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "show_config",
     "sigmoid",

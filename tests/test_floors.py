@@ -24,7 +24,7 @@ FLOORS = (
     ("ops",),
     ("_tensor",),
     ("_factories",),
-    ("nn", "optim", "data"),
+    ("nn", "optim", "data", "linalg"),
     ("models", "capture", "utils"),
     ("train", "plot"),
     ("_config",),
@@ -39,6 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "llvmlite": ("kernels/cpu", "_config"),
     "cupy": ("backend",),
     "cupy_backends": ("backend",),
+    "cuda": ("backend",),  # NVIDIA's cuda.pathfinder, which finds cuBLAS
     # Extras: imported where they are needed, so that the package works without them.
     "tqdm": ("train",),
     "matplotlib": ("plot", "train"),
@@ -47,7 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "PIL": ("plot", "train", "data"),
     "torchvision": ("data",),
 }
-EXTRAS = ("tqdm", "matplotlib", "sklearn", "safetensors", "PIL", "torchvision", "cupy", "cupy_backends")
+EXTRAS = ("tqdm", "matplotlib", "sklearn", "safetensors", "PIL", "torchvision", "cupy", "cupy_backends", "cuda")
 
 
 class Import(NamedTuple):
@@ -115,7 +116,7 @@ def complaints(source: str, path: Path) -> list[str]:
                 found.append(f"{where}: {parts[0]} may not be imported here")
             if room == "__init__":
                 found.append(f"{where}: the top imports only from the house")
-            if parts[0] in EXTRAS and not late and parts[0] not in ("cupy", "cupy_backends"):
+            if parts[0] in EXTRAS and not late and parts[0] not in ("cupy", "cupy_backends", "cuda"):
                 found.append(f"{where}: {parts[0]} is an extra: import it where it is needed")
             if late and not dynamic and parts[0] not in EXTRAS:
                 found.append(f"{where}: {parts[0]} is imported inside a function")

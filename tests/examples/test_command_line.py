@@ -250,12 +250,13 @@ def test_bad_arguments(run: Runner, arguments: tuple[str, ...], message: str) ->
 
 
 def test_no_gpu(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = "CuPy could not be imported (No module named 'cupy')"
-    monkeypatch.setattr("minidl.backend.gpu._find", lambda: (None, 0, problem))
+    missing = minidl.gpu._Found(None, 0, "CuPy is not installed", "Install it with pip install ...")
+    monkeypatch.setattr("minidl.backend.gpu._find", lambda: missing)
     result = run("cifar_cnn", "--device", "gpu")
     assert result.status == 2
-    assert "CuPy" in result.err
-    assert "pip install" in result.err
+    assert "CuPy is not installed. Install it with pip install" in result.err
+    assert result.err.count("\n") == 1
+    assert not Path("runs").exists()
 
 
 def damaged(folder: Path, name: str, how: str, data_dir: Path) -> Path:
