@@ -27,6 +27,7 @@ from minidl.kernels.plain import (
     normalization,
     optimizer,
     optimizer_adagrad,
+    optimizer_adamax,
     optimizer_asgd,
     philox,
     pooling,
@@ -131,10 +132,13 @@ channel_affine = _kernel(normalization.channel_affine)
 sgd_update = _kernel(optimizer.sgd_update)
 adam_update = _kernel(optimizer.adam_update)
 
-# optimizer_adagrad.py, optimizer_asgd.py
+# optimizer_adagrad.py, optimizer_adamax.py, optimizer_asgd.py
 adagrad_update = _kernel(optimizer_adagrad.adagrad_update)
 rmsprop_update = _kernel(optimizer_adagrad.rmsprop_update)
 adadelta_update = _kernel(optimizer_adagrad.adadelta_update)
+adamax_update = _kernel(optimizer_adamax.adamax_update)
+nadam_update = _kernel(optimizer_adamax.nadam_update)
+radam_update = _kernel(optimizer_adamax.radam_update)
 asgd_update = _kernel(optimizer_asgd.asgd_update)
 
 # pooling.py

@@ -62,17 +62,7 @@ class Adam(Optimizer):
         check_number(who, group, "lr", "learning rate")
         check_number(who, group, "eps", "epsilon value")
         check_number(who, group, "weight_decay", "weight_decay value")
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(who, expected="betas to be a pair (beta1, beta2)", got=repr(betas))
-        for index, beta in enumerate(betas):
-            if not is_real(beta) or not 0.0 <= beta < 1.0:
-                raise ArgumentError(
-                    who,
-                    expected="0 <= beta < 1",
-                    got=repr(beta),
-                    hint=f"Invalid beta parameter at index {index}: {beta}",
-                )
+        check_betas(who, group["betas"])
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         exp_avg, _ = self.buffer(parameter, "exp_avg")
@@ -139,3 +129,17 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
         )
+
+
+def check_betas(who: str, betas: Any) -> None:
+    """ArgumentError unless ``betas`` is a pair of numbers from 0 to below 1."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ArgumentError(who, expected="betas to be a pair (beta1, beta2)", got=repr(betas))
+    for index, beta in enumerate(betas):
+        if not is_real(beta) or not 0.0 <= beta < 1.0:
+            raise ArgumentError(
+                who,
+                expected="0 <= beta < 1",
+                got=repr(beta),
+                hint=f"Invalid beta parameter at index {index}: {beta}",
+            )

@@ -15,7 +15,7 @@ from minidl.kernels.plain import optimizer as plain
 
 from .arrays import close, normal
 
-STEPS = 4
+STEPS = 7  # RAdam's rectification sets in at the sixth
 
 
 def gradients(shape: tuple[int, ...], dtype: Any) -> list[Any]:
@@ -124,6 +124,33 @@ def step_asgd(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
     file.asgd_update(p, g, *buffers, float(np.float32(eta)), mu, 0.3, 0.1, True)
 
 
+def step_adamax(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.adamax_update(p, g, *buffers, 0.1, 0.8, 0.9, 1e-3, 0.1, True, step)
+
+
+def momenta(beta1: float, decay: float, step: int) -> tuple[float, float, float]:
+    """NAdam's momenta of this step and the next, and torch's float32 product of all up to this one."""
+    every = [beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in range(1, step + 2)]
+    return every[-2], every[-1], float(np.prod([np.float32(mu) for mu in every[:-1]]))
+
+
+def step_nadam(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.nadam_update(p, g, *buffers, 0.1, 0.8, 0.9, 1e-3, 0.1, False, True, step, *momenta(0.8, 0.5, step))
+
+
+def step_nadam_decoupled(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.nadam_update(p, g, *buffers, 0.1, 0.9, 0.99, 1e-3, 0.1, True, False, step, *momenta(0.9, 4e-3, step))
+
+
+def step_radam(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.radam_update(p, g, *buffers, 0.1, 0.8, 0.9, 1e-3, 0.1, False, True, step)
+
+
+def step_radam_decoupled(file: Any, p: Any, g: Any, buffers: list[Any], step: int) -> None:
+    file.radam_update(p, g, *buffers, 0.1, 0.8, 0.95, 1e-3, 0.1, True, False, step)
+
+
+BETAS = {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}
 OTHERS: list[tuple[Step, int, str, str, dict[str, Any]]] = [
     (
         step_adagrad,
@@ -152,6 +179,23 @@ OTHERS: list[tuple[Step, int, str, str, dict[str, Any]]] = [
         "optimizer_adagrad",
         "Adadelta",
         {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+    ),
+    (step_adamax, 2, "optimizer_adamax", "Adamax", BETAS),
+    (step_nadam, 2, "optimizer_adamax", "NAdam", {**BETAS, "momentum_decay": 0.5}),
+    (
+        step_nadam_decoupled,
+        2,
+        "optimizer_adamax",
+        "NAdam",
+        {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-3, "weight_decay": 0.1, "decoupled_weight_decay": True},
+    ),
+    (step_radam, 2, "optimizer_adamax", "RAdam", BETAS),
+    (
+        step_radam_decoupled,
+        2,
+        "optimizer_adamax",
+        "RAdam",
+        {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1, "decoupled_weight_decay": True},
     ),
     (
         step_asgd,

@@ -15,7 +15,16 @@ import pytest
 from minidl import kernels
 from minidl.kernels.cpu import activation
 from minidl.kernels.plain import activation as plain_activation
-from minidl.kernels.plain import dropout, layout, normalization, optimizer, optimizer_adagrad, optimizer_asgd, pooling
+from minidl.kernels.plain import (
+    dropout,
+    layout,
+    normalization,
+    optimizer,
+    optimizer_adagrad,
+    optimizer_adamax,
+    optimizer_asgd,
+    pooling,
+)
 
 from .arrays import close, normal
 
@@ -86,7 +95,17 @@ VECTOR = normal(16, seed=3, dtype=np.float32)
 POSITIONS = np.random.default_rng(4).integers(0, 4, POOLED.shape).astype(np.uint8)
 ROWS = normal(60, 1000, seed=5, dtype=np.float32)
 PLAIN = SimpleNamespace()
-for file in (plain_activation, dropout, layout, normalization, optimizer, optimizer_adagrad, optimizer_asgd, pooling):
+for file in (
+    plain_activation,
+    dropout,
+    layout,
+    normalization,
+    optimizer,
+    optimizer_adagrad,
+    optimizer_adamax,
+    optimizer_asgd,
+    pooling,
+):
     vars(PLAIN).update(vars(file))
 SQUARE = 2, 2
 NONE, ONE = (0, 0), (1, 1)
@@ -124,6 +143,9 @@ PARALLEL: dict[str, Callable[[Any], Any]] = {
         lambda p, g, s, b: k.rmsprop_update(p, g, s, None, b, 0.1, 0.9, 1e-8, 0.1, 0.5, True)
     ),
     "adadelta_update": lambda k: stepped(k.adadelta_update, 0.1, 0.9, 1e-8, 0.1, False),
+    "adamax_update": lambda k: stepped(k.adamax_update, 0.1, 0.9, 0.99, 1e-8, 0.1, False, 3),
+    "nadam_update": lambda k: stepped(k.nadam_update, 0.1, 0.9, 0.99, 1e-8, 0.1, True, True, 3, 0.8, 0.85, 0.5),
+    "radam_update": lambda k: stepped(k.radam_update, 0.1, 0.9, 0.99, 1e-8, 0.1, False, False, 9),
     "asgd_update": lambda k: stepped(lambda p, g, a, _: k.asgd_update(p, g, a, 0.1, 0.5, 0.1, 0.1, False)),
 }
 

@@ -23,6 +23,10 @@ STATEFUL = [
     ("RMSprop", {"lr": 0.1, "momentum": 0.5, "centered": True, "eps": 1e-3}),
     ("RMSprop", {"lr": 0.1}),
     ("ASGD", {"lr": 0.1, "t0": 3}),
+    ("Adadelta", {"lr": 0.1}),
+    ("Adamax", {"lr": 0.1}),
+    ("NAdam", {"lr": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.9, 0.6)}),
 ]
 stateful = pytest.mark.parametrize(("name", "options"), STATEFUL)
 
@@ -158,7 +162,7 @@ def test_zero_grad() -> None:
     assert parameter.grad is None
 
 
-ALL = ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "ASGD"]
+ALL = ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "ASGD", "Adadelta", "Adamax", "NAdam", "RAdam"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -287,6 +291,22 @@ BAD = [
     (lambda: optim.ASGD(one(), t0="late"), DTypeError, "ASGD: expected t0 as a number, got 'late'"),
     (lambda: optim.ASGD(one(), alpha=None), DTypeError, "ASGD: expected alpha as a number, got None"),
     (lambda: optim.ASGD(one(), differentiable=True), ArgumentError, "ASGD: expected differentiable to be False"),
+    (lambda: optim.Adadelta(one(), lr=-1), ArgumentError, "Adadelta: expected lr >= 0, got -1"),
+    (lambda: optim.Adadelta(one(), rho=1.5), ArgumentError, "Invalid rho value: 1.5"),
+    (lambda: optim.Adadelta(one(), eps=-1), ArgumentError, "Adadelta: expected eps >= 0"),
+    (lambda: optim.Adadelta(one(), foreach=True), ArgumentError, "Adadelta: expected foreach to be False"),
+    (lambda: optim.Adamax(one(), lr=-1), ArgumentError, "Adamax: expected lr >= 0, got -1"),
+    (lambda: optim.Adamax(one(), betas=(1.0, 0.9)), ArgumentError, "Adamax: expected 0 <= beta < 1, got 1.0"),
+    (lambda: optim.Adamax(one(), weight_decay=-1), ArgumentError, "Adamax: expected weight_decay >= 0"),
+    (lambda: optim.Adamax(one(), capturable=True), ArgumentError, "Adamax: expected capturable to be False"),
+    (lambda: optim.NAdam(one(), lr=-1), ArgumentError, "NAdam: expected lr >= 0, got -1"),
+    (lambda: optim.NAdam(one(), momentum_decay=-1), ArgumentError, "Invalid momentum_decay value: -1"),
+    (lambda: optim.NAdam(one(), betas=(0.9, 1)), ArgumentError, "NAdam: expected 0 <= beta < 1, got 1"),
+    (lambda: optim.NAdam(one(), eps=-1), ArgumentError, "NAdam: expected eps >= 0"),
+    (lambda: optim.RAdam(one(), lr=-1), ArgumentError, "RAdam: expected lr >= 0, got -1"),
+    (lambda: optim.RAdam(one(), betas=0.9), ArgumentError, "RAdam: expected betas to be a pair"),
+    (lambda: optim.RAdam(one(), eps="small"), DTypeError, "RAdam: expected eps as a number"),
+    (lambda: optim.RAdam(one(), weight_decay=-1), ArgumentError, "RAdam: expected weight_decay >= 0"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import warnings
@@ -71,7 +72,7 @@ SCHEDULES: dict[str, Make] = {
         [
             m.CosineAnnealingWarmRestarts(o, 4),
             m.LambdaLR(o, lambda epoch: 0.9**epoch),
-            m.ConstantLR(o, 0.5, 3),
+            m.ConstantLR(o, 0.5, 0),
             m.MultiStepLR(o, [0, 2], 0.5),
             m.CosineAnnealingWarmRestarts(o, 3, 2),
             m.ExponentialLR(o, 0.9),
@@ -140,17 +141,17 @@ def test_a_run_continues_from_a_state(make: Make, source: str) -> None:
     schedule, reference = make(lr_scheduler, ours), make(torch.optim.lr_scheduler, theirs)
     follow(ours, theirs, schedule, reference, 13)
     if source == "ours":
-        state, groups = schedule.state_dict(), ours.state_dict()
+        state, groups = schedule.state_dict(), copy.deepcopy(ours.state_dict())
         assert keys_of(state) == keys_of(reference.state_dict())
         text = json.dumps(state)  # nothing but numbers, texts, lists and dicts
         assert json.loads(text).keys() == state.keys()
     else:
-        state, groups = reference.state_dict(), {**theirs.state_dict(), "state": {}}
+        state, groups = copy.deepcopy(reference.state_dict()), {**theirs.state_dict(), "state": {}}
+    schedule.step()  # what was saved must be a copy
     again, _ = optimizers(momentum=0.9)
     resumed = make(lr_scheduler, again)
     resumed.load_state_dict(state)
     again.load_state_dict(groups)
-    schedule.step()  # what was saved must be a copy
     reference.step()
     resumed.step()
     follow(again, theirs, resumed, reference, EPOCHS - 14)

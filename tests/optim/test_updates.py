@@ -11,6 +11,7 @@ import torch
 
 import minidl
 from minidl import nn, optim
+from optim.test_optimizer import ALL
 from optim.twins import Twins
 
 
@@ -40,6 +41,13 @@ ADAGRAD = combinations(
 )
 RMSPROP = combinations(weight_decay=[0, 0.1], momentum=[0, 0.9], centered=[False, True], maximize=[False, True])
 ASGD = combinations(weight_decay=[0, 0.1], t0=[0, 7, 1e6], lambd=[1e-4, 0.3], maximize=[False, True])
+
+ADADELTA = combinations(weight_decay=[0, 0.1], rho=[0.5, 0.9], maximize=[False, True])
+ADAMAX = combinations(weight_decay=[0, 0.1], maximize=[False, True])
+NADAM = combinations(
+    weight_decay=[0, 0.1], decoupled_weight_decay=[False, True], momentum_decay=[4e-3, 0.5], maximize=[False, True]
+)
+RADAM = combinations(weight_decay=[0, 0.1], decoupled_weight_decay=[False, True], maximize=[False, True])
 
 
 @pytest.mark.parametrize("options", SGD, ids=say)
@@ -77,7 +85,31 @@ def test_asgd(options: dict[str, Any]) -> None:
         assert [ours[name].item() for name in ("eta", "mu")] == [theirs[name].item() for name in ("eta", "mu")]
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "ASGD"])
+@pytest.mark.parametrize("options", ADADELTA, ids=say)
+def test_adadelta(options: dict[str, Any]) -> None:
+    Twins("Adadelta", lr=0.5, eps=1e-3, **options).step(24)
+
+
+@pytest.mark.parametrize("options", ADAMAX, ids=say)
+def test_adamax(options: dict[str, Any]) -> None:
+    Twins("Adamax", lr=0.1, betas=(0.8, 0.9), eps=1e-3, **options).step(24)
+
+
+@pytest.mark.parametrize("options", NADAM, ids=say)
+def test_nadam(options: dict[str, Any]) -> None:
+    twins = Twins("NAdam", lr=0.1, betas=(0.8, 0.95), eps=1e-3, **options)
+    twins.step(24)
+    for p, q in zip(twins.ours, twins.theirs, strict=True):
+        assert twins.optimizer.state[p]["mu_product"].item() == twins.reference.state[q]["mu_product"].item()
+
+
+@pytest.mark.parametrize("options", RADAM, ids=say)
+def test_radam(options: dict[str, Any]) -> None:
+    """Over the step at which the rectification sets in: the sixth for these betas."""
+    Twins("RAdam", lr=0.1, betas=(0.8, 0.95), eps=1e-3, **options).step(24)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_defaults(name: str) -> None:
     twins = Twins(name)
     assert {**twins.optimizer.defaults} == {**twins.reference.defaults}
@@ -93,6 +125,10 @@ EVERY = [
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.1}),
     ("RMSprop", {"lr": 0.1, "momentum": 0.5, "centered": True, "eps": 1e-3}),
     ("ASGD", {"lr": 0.1, "t0": 2}),
+    ("Adadelta", {"lr": 0.5}),
+    ("Adamax", {"lr": 0.1}),
+    ("NAdam", {"lr": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.1}),
 ]
 every = pytest.mark.parametrize(
     ("name", "options"), EVERY, ids=lambda value: value if isinstance(value, str) else say(value)
