@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidl._tensor.description import Description
 from minidl.errors import ShapeError
-from minidl.ops import activation, arithmetic, comparison, elementwise, matmul, reduction, shape
+from minidl.ops import activation, arithmetic, arrangement, comparison, elementwise, matmul, reduction, shape
 
 if TYPE_CHECKING:
     from minidl._tensor.tensor import Tensor
@@ -93,7 +93,7 @@ class Methods(Description):
         """See minidl.sign."""
         return elementwise.sign(self)
 
-    def clamp(self: Self, min: float | None = None, max: float | None = None) -> Self:
+    def clamp(self: Self, min: Any = None, max: Any = None) -> Self:
         """See minidl.clamp."""
         return elementwise.clamp(self, min, max)
 
@@ -129,13 +129,27 @@ class Methods(Description):
         """See minidl.mean."""
         return reduction.mean(self, dim, keepdim, dtype=dtype)
 
-    def var(self: Self, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Self:
+    def var(
+        self: Self,
+        dim: Any = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> Self:
         """See minidl.var."""
-        return reduction.var(self, dim, correction=correction, keepdim=keepdim)
+        return reduction.var(self, dim, unbiased, keepdim, correction=correction)
 
-    def std(self: Self, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Self:
+    def std(
+        self: Self,
+        dim: Any = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> Self:
         """See minidl.std."""
-        return reduction.std(self, dim, correction=correction, keepdim=keepdim)
+        return reduction.std(self, dim, unbiased, keepdim, correction=correction)
 
     def max(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """See minidl.max."""
@@ -201,7 +215,7 @@ class Methods(Description):
         """The same as transpose; arrays have a method of this name too."""
         return shape.transpose(self, axis0, axis1)
 
-    def movedim(self: Self, source: int, destination: int) -> Self:
+    def movedim(self: Self, source: Any, destination: Any) -> Self:
         """See minidl.movedim."""
         return shape.movedim(self, source, destination)
 
@@ -251,7 +265,7 @@ class Methods(Description):
 
     def flip(self: Self, dims: Any) -> Self:
         """See minidl.flip."""
-        return shape.flip(self, dims)
+        return arrangement.flip(self, dims)
 
     def clone(self: Self) -> Self:
         """See minidl.clone."""

@@ -114,7 +114,7 @@ class Writing(Description):
         """self **= exponent, in place."""
         return self._in_place("pow_", arithmetic.pow, exponent)
 
-    def clamp_(self: Self, min: float | None = None, max: float | None = None) -> Self:
+    def clamp_(self: Self, min: Any = None, max: Any = None) -> Self:
         """Limit to [min, max], in place."""
         return self._in_place("clamp_", elementwise.clamp, min, max)
 

@@ -6,8 +6,8 @@ from minidl.ops.dropout import dropout, dropout2d
 from minidl.ops.loss import cross_entropy, mse_loss, nll_loss
 from minidl.ops.matmul import linear
 from minidl.ops.normalization import batch_norm
+from minidl.ops.padding import pad
 from minidl.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from minidl.ops.shape import pad
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -12,7 +12,7 @@ from minidl.backend.dtypes import float32, uint8
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.promotion import as_tensor_like, cast, promote, require_tensor, result_type
 
-__all__ = ["add", "div", "maximum", "minimum", "mul", "neg", "pow", "sub", "unbroadcast", "where"]
+__all__ = ["add", "broadcast_shape", "div", "maximum", "minimum", "mul", "neg", "pow", "sub", "unbroadcast", "where"]
 
 
 def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
@@ -38,7 +38,7 @@ def _broadcast(who: str, operation: type[Function], *operands: Any, **options: A
     except ValueError as error:
         shapes = [_shape(x) for x in operands]
         try:
-            _broadcast_shape(*shapes)
+            broadcast_shape(*shapes)
         except ValueError:
             raise ShapeError(
                 who,
@@ -48,7 +48,7 @@ def _broadcast(who: str, operation: type[Function], *operands: Any, **options: A
         raise error
 
 
-def _broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape; ValueError where there is none."""
     result: list[int] = []
     for axis in range(-max(map(len, shapes)), 0):

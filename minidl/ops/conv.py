@@ -9,8 +9,8 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.errors import ArgumentError, ShapeError, dims
 from minidl.ops.matmul import ChannelSum
+from minidl.ops.padding import pad
 from minidl.ops.promotion import require_float, same_dtype
-from minidl.ops.shape import pad
 from minidl.ops.windows import Pair, batched, check_fits, pair
 
 __all__ = ["conv2d"]

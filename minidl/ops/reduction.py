@@ -223,21 +223,41 @@ def mean(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None
     return total * (1.0 / count) if count and count & (count - 1) == 0 else total / count
 
 
-def var(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
+def _spread_of(
+    who: str, operation: type[Var], input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any
+) -> Any:
+    """var or std; torch's older form says ``unbiased`` (also in the place of dim) for a correction of 1 or 0."""
+    require_float(who, input)
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None and (correction is not None or not isinstance(unbiased, bool)):
+        raise ArgumentError(
+            who, expected="unbiased as True or False, or a correction", got=f"{unbiased!r} and {correction!r}"
+        )
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    if isinstance(correction, bool) or not isinstance(correction, (int, float)):
+        raise DTypeError(who, expected="correction as a number", got=repr(correction))
+    axes = normalize_axes(who, dim, input.data.ndim)
+    return operation.apply(input, axes=axes, keepdim=keepdim, correction=correction)
+
+
+def var(
+    input: T, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> T:
     """The variance over axes: sum (x - mean)^2 / (n - correction).
 
-    correction: 1 for the sample's variance, 0 for the population's. NaN where n <= correction. Source: torch.var.
+    correction: 1 (default) for the sample's variance, 0 for the population's; ``unbiased`` True and False say the same.
+    NaN where n <= correction. Source: torch.var.
     """
-    require_float("var", input)
-    axes = normalize_axes("var", dim, input.data.ndim)
-    return Var.apply(input, axes=axes, keepdim=keepdim, correction=correction)
+    return _spread_of("var", Var, input, dim, unbiased, keepdim, correction)
 
 
-def std(input: T, dim: Axes = None, *, correction: float = 1, keepdim: bool = False) -> T:
+def std(
+    input: T, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> T:
     """The standard deviation over axes: the square root of var; its gradient is 0 where it is 0. Source: torch.std."""
-    require_float("std", input)
-    axes = normalize_axes("std", dim, input.data.ndim)
-    return Std.apply(input, axes=axes, keepdim=keepdim, correction=correction)
+    return _spread_of("std", Std, input, dim, unbiased, keepdim, correction)
 
 
 def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:

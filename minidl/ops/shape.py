@@ -1,4 +1,4 @@
-"""The same elements in another shape: reshape, permute, expand, join, pad."""
+"""The same elements in another shape: reshape, permute, expand, join."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ __all__ = [
     "contiguous",
     "expand",
     "flatten",
-    "flip",
     "movedim",
-    "pad",
     "permute",
+    "ravel",
     "reshape",
+    "sizes_of",
     "split",
     "squeeze",
     "stack",
+    "swapaxes",
     "transpose",
     "unflatten",
     "unsqueeze",
@@ -86,31 +87,7 @@ class Cat(Function):
         return tuple(parts)
 
 
-class Pad(Function):
-    """A constant border; the gradient is the inner part."""
-
-    def forward(self, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
-        self.inner = tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape)])
-        result = namespace(x).full([n + sum(w) for n, w in zip(x.shape, widths)], value, x.dtype)
-        result[self.inner] = x
-        return result
-
-    def backward(self, grad: Any) -> Any:
-        return grad[self.inner]
-
-
-class Flip(Function):
-    """The elements in reverse order along axes."""
-
-    def forward(self, x: Any, axes: tuple[int, ...]) -> Any:
-        self.axes = axes
-        return namespace(x).flip(x, axes).copy()
-
-    def backward(self, grad: Any) -> Any:
-        return Flip.evaluate(grad, axes=self.axes)
-
-
-def _sizes(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes_of(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Shape arguments given as numbers or as one sequence."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = tuple(shape[0])
@@ -126,7 +103,7 @@ def reshape(input: T, *shape: Any) -> T:
     torch.reshape.
     """
     require_tensor("reshape", input)
-    sizes = _sizes("reshape", shape)
+    sizes = sizes_of("reshape", shape)
     count = input.data.size
     known = math.prod(n for n in sizes if n != -1)
     unknown = sizes.count(-1)
@@ -160,7 +137,7 @@ def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
     require_tensor("unflatten", input)
     shape = input.data.shape
     (axis,) = normalize_axes("unflatten", dim, len(shape))
-    sizes = _sizes("unflatten", (tuple(sizes),))
+    sizes = sizes_of("unflatten", (tuple(sizes),))
     known = math.prod(n for n in sizes if n != -1)
     if sizes.count(-1) > 1 or (known != shape[axis] if -1 not in sizes else not known or shape[axis] % known):
         raise ShapeError("unflatten", expected=f"sizes whose product is {shape[axis]}", got=str(sizes))
@@ -172,7 +149,7 @@ def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
 def permute(input: T, *dims: Any) -> T:
     """The axes in the order of dims: the result's axis i is the input's axis dims[i]; a view. Source: torch.permute."""
     require_tensor("permute", input)
-    order = _sizes("permute", dims)
+    order = sizes_of("permute", dims)
     ndim = input.data.ndim
     if len(order) != ndim or sorted(d % ndim if ndim else d for d in order if -ndim <= d < ndim) != list(range(ndim)):
         raise ArgumentError("permute", expected=f"each of {ndim} axes once", got=str(order))
@@ -191,14 +168,32 @@ def transpose(input: T, dim0: int, dim1: int) -> T:
     return Permute.apply(input, dims=tuple(order))
 
 
-def movedim(input: T, source: int, destination: int) -> T:
-    """One axis moved to another place, the others in their order; a view. Source: torch.movedim."""
+def swapaxes(input: T, axis0: int, axis1: int) -> T:
+    """The same as transpose. Source: torch.swapaxes."""
+    return transpose(input, axis0, axis1)
+
+
+def ravel(input: T) -> T:
+    """All elements in one axis, in logical order; a view where memory allows. Source: torch.ravel."""
+    require_tensor("ravel", input)
+    return reshape(input, -1 if input.data.size else 0)
+
+
+def movedim(input: T, source: int | Sequence[int], destination: int | Sequence[int]) -> T:
+    """One axis or several moved to other places, the others in their order; a view. Source: torch.movedim."""
     require_tensor("movedim", input)
-    (a,) = normalize_axes("movedim", source, input.data.ndim)
-    (b,) = normalize_axes("movedim", destination, input.data.ndim)
-    order = [i for i in range(input.data.ndim) if i != a]
-    order.insert(b, a)
-    return Permute.apply(input, dims=tuple(order))
+    ndim = input.data.ndim
+    both: list[list[Any]] = [list(d) if isinstance(d, (tuple, list)) else [d] for d in (source, destination)]
+    sources, places = both
+    if len(sources) != len(places):
+        raise ArgumentError("movedim", expected="as many destinations as sources", got=f"{destination} for {source}")
+    for given in (sources, places):
+        normalize_axes("movedim", tuple(given), ndim)  # each axis once, and in range
+    if not ndim:
+        return input
+    wanted = {place % ndim: axis % ndim for place, axis in zip(places, sources)}
+    others = iter([i for i in range(ndim) if i not in wanted.values()])
+    return Permute.apply(input, dims=tuple([wanted[i] if i in wanted else next(others) for i in range(ndim)]))
 
 
 def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
@@ -220,7 +215,7 @@ def unsqueeze(input: T, dim: int) -> T:
 def expand(input: T, *sizes: Any) -> T:
     """Axes of length 1 repeated without copying; -1 keeps a length; new axes come first. Source: torch.expand."""
     require_tensor("expand", input)
-    wanted = _sizes("expand", sizes)
+    wanted = sizes_of("expand", sizes)
     shape = input.data.shape
     added = len(wanted) - len(shape)
     result = tuple([shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(wanted)])
@@ -305,40 +300,6 @@ def chunk(input: T, chunks: int, dim: int = 0) -> tuple[T, ...]:
         raise ArgumentError("chunk", expected="at least 1 chunk", got=str(chunks))
     (axis,) = normalize_axes("chunk", dim, input.data.ndim)
     return split(input, max(1, -(-input.data.shape[axis] // chunks)), axis)
-
-
-def flip(input: T, dims: int | Sequence[int]) -> T:
-    """The elements in reverse order along the axes dims; a copy. Source: torch.flip."""
-    require_tensor("flip", input)
-    axes = normalize_axes("flip", tuple(dims) if isinstance(dims, Sequence) else dims, input.data.ndim)
-    return Flip.apply(input, axes=axes)
-
-
-def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> T:
-    """A border of a constant value.
-
-    pad: (left, right) of the last axis, then (top, bottom) of the one before, and so on; a negative width cuts. mode:
-    only "constant". value: of the border (default 0). Raises ArgumentError, ShapeError. Source:
-    torch.nn.functional.pad.
-    """
-    require_tensor("pad", input)
-    shape = input.data.shape
-    widths = _sizes("pad", (pad,))
-    if mode != "constant":
-        raise ArgumentError("pad", expected='mode "constant"', got=repr(mode))
-    if len(widths) % 2 or len(widths) > 2 * len(shape):
-        raise ArgumentError("pad", expected=f"two widths for each of at most {len(shape)} axes", got=str(widths))
-    pairs = [(0, 0)] * (len(shape) - len(widths) // 2) + list(zip(widths[0::2], widths[1::2]))[::-1]
-    if any(before + after + n < 0 for (before, after), n in zip(pairs, shape)):
-        raise ShapeError("pad", expected="negative widths that leave something over", got=f"{widths} for shape {shape}")
-    cut = tuple([slice(max(0, -before), n - max(0, -after)) for (before, after), n in zip(pairs, shape)])
-    values: Any = input
-    if any(w < 0 for w in widths):
-        values = values[cut]
-    grown = tuple([(max(0, before), max(0, after)) for before, after in pairs])
-    if not any(w for pair in grown for w in pair):
-        return values if values is not input else clone(input)
-    return Pad.apply(values, widths=grown, value=0 if value is None else value)
 
 
 def is_tensor(value: Any) -> bool:

@@ -1,0 +1,128 @@
+"""The wider range of in-place methods: ``x.exp_()`` writes minidl.exp(x) into x; the core's are in writing.py."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from minidl._tensor.writing import Writing
+from minidl.errors import ShapeError
+from minidl.ops import accumulation, activation, arithmetic, arrangement, elementwise, shape
+
+__all__ = ["InPlace"]
+
+Self = TypeVar("Self", bound="InPlace")
+
+
+class InPlace(Writing):
+    """Functions whose result replaces the tensor; writes are counted, and refused where backward would suffer."""
+
+    __slots__ = ()
+
+    def exp_(self: Self) -> Self:
+        """e ** self, in place."""
+        return self._in_place("exp_", elementwise.exp)
+
+    def expm1_(self: Self) -> Self:
+        """e ** self - 1, in place."""
+        return self._in_place("expm1_", elementwise.expm1)
+
+    def log_(self: Self) -> Self:
+        """log self, in place."""
+        return self._in_place("log_", elementwise.log)
+
+    def log1p_(self: Self) -> Self:
+        """log(1 + self), in place."""
+        return self._in_place("log1p_", elementwise.log1p)
+
+    def sqrt_(self: Self) -> Self:
+        """The square root, in place."""
+        return self._in_place("sqrt_", elementwise.sqrt)
+
+    def rsqrt_(self: Self) -> Self:
+        """1 / sqrt(self), in place."""
+        return self._in_place("rsqrt_", elementwise.rsqrt)
+
+    def square_(self: Self) -> Self:
+        """self ** 2, in place."""
+        return self._in_place("square_", elementwise.square)
+
+    def reciprocal_(self: Self) -> Self:
+        """1 / self, in place."""
+        return self._in_place("reciprocal_", elementwise.reciprocal)
+
+    def abs_(self: Self) -> Self:
+        """|self|, in place."""
+        return self._in_place("abs_", elementwise.abs)
+
+    def neg_(self: Self) -> Self:
+        """-self, in place."""
+        return self._in_place("neg_", arithmetic.neg)
+
+    def sign_(self: Self) -> Self:
+        """-1, 0 or 1, in place."""
+        return self._in_place("sign_", elementwise.sign)
+
+    def floor_(self: Self) -> Self:
+        """The largest integer not above self, in place."""
+        return self._in_place("floor_", elementwise.floor)
+
+    def sin_(self: Self) -> Self:
+        """The sine, in place."""
+        return self._in_place("sin_", elementwise.sin)
+
+    def cos_(self: Self) -> Self:
+        """The cosine, in place."""
+        return self._in_place("cos_", elementwise.cos)
+
+    def erf_(self: Self) -> Self:
+        """The error function, in place."""
+        return self._in_place("erf_", elementwise.erf)
+
+    def sigmoid_(self: Self) -> Self:
+        """1 / (1 + exp(-self)), in place."""
+        return self._in_place("sigmoid_", activation.sigmoid)
+
+    def tanh_(self: Self) -> Self:
+        """The hyperbolic tangent, in place."""
+        return self._in_place("tanh_", activation.tanh)
+
+    def cumsum_(self: Self, dim: int) -> Self:
+        """Running sums along an axis, in place."""
+        return self._in_place("cumsum_", accumulation.cumsum, dim)
+
+    def tril_(self: Self, diagonal: int = 0) -> Self:
+        """0 above a diagonal, in place."""
+        return self._in_place("tril_", arrangement.tril, diagonal)
+
+    def triu_(self: Self, diagonal: int = 0) -> Self:
+        """0 below a diagonal, in place."""
+        return self._in_place("triu_", arrangement.triu, diagonal)
+
+    def _become(self: Self, who: str, view: Any) -> Self:
+        """Take over the shape, and the place in the graph, of a view of this tensor."""
+        if self._edge is None:
+            self._check_writable(who)
+        self.data, self._edge = view.data, view._edge
+        return self
+
+    def squeeze_(self: Self, dim: Any = None) -> Self:
+        """Without axes of length 1; the memory stays."""
+        return self._become("squeeze_", shape.squeeze(self, dim))
+
+    def unsqueeze_(self: Self, dim: int) -> Self:
+        """With a new axis of length 1; the memory stays."""
+        return self._become("unsqueeze_", shape.unsqueeze(self, dim))
+
+    def transpose_(self: Self, dim0: int, dim1: int) -> Self:
+        """Two axes exchanged; the memory stays."""
+        return self._become("transpose_", shape.transpose(self, dim0, dim1))
+
+    def swapaxes_(self: Self, axis0: int, axis1: int) -> Self:
+        """The same as transpose_."""
+        return self._become("swapaxes_", shape.transpose(self, axis0, axis1))
+
+    def t_(self: Self) -> Self:
+        """A matrix transposed; the memory stays."""
+        if self.ndim > 2:
+            raise ShapeError("t_", expected="at most two axes", got=str(self.shape), hint="Use transpose_.")
+        return self._become("t_", shape.transpose(self, 0, 1)) if self.ndim == 2 else self

@@ -1,0 +1,105 @@
+"""The same elements at other places: flipped, rolled, repeated; and the triangles of a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minidl.autograd.base import T
+from minidl.autograd.function import Function
+from minidl.backend.arrays import namespace
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.arithmetic import Where
+from minidl.ops.promotion import require_tensor
+from minidl.ops.reduction import normalize_axes
+from minidl.ops.shape import cat, clone, expand, reshape
+
+__all__ = ["flip", "roll", "tile", "tril", "triu"]
+
+
+class Flip(Function):
+    """The elements in reverse order along axes."""
+
+    def forward(self, x: Any, axes: tuple[int, ...]) -> Any:
+        self.axes = axes
+        return namespace(x).flip(x, axes).copy()
+
+    def backward(self, grad: Any) -> Any:
+        return Flip.evaluate(grad, axes=self.axes)
+
+
+def flip(input: T, dims: int | Sequence[int]) -> T:
+    """The elements in reverse order along the axes dims; a copy. Source: torch.flip."""
+    require_tensor("flip", input)
+    axes = normalize_axes("flip", tuple(dims) if isinstance(dims, Sequence) else dims, input.data.ndim)
+    return Flip.apply(input, axes=axes)
+
+
+def roll(input: T, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> T:
+    """The elements moved along axes; what leaves at one end comes back at the other.
+
+    shifts: how far, one for each of dims; without dims the flattened tensor is rolled. Raises ArgumentError where their
+    numbers differ. Source: torch.roll.
+    """
+    require_tensor("roll", input)
+    steps, axes = (list(v) if isinstance(v, (tuple, list)) else [v] for v in (shifts, () if dims is None else dims))
+    if not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in steps):
+        raise DTypeError("roll", expected="shifts as an integer or a tuple of them", got=repr(shifts))
+    if not axes and len(steps) == 1:
+        return reshape(roll(reshape(input, input.data.size), steps[0], 0), input.data.shape)
+    if len(steps) != len(axes):
+        raise ArgumentError("roll", expected="one shift for each of dims", got=f"shifts={shifts}, dims={dims}")
+    values: Any = input
+    for step, dim in zip(steps, axes):
+        (axis,) = normalize_axes("roll", dim, input.data.ndim) or (0,)
+        length = input.data.shape[axis] if input.data.ndim else 0
+        if length and step % length:
+            whole: tuple[Any, ...] = (slice(None),) * axis
+            cut = length - step % length
+            values = cat([values[whole + (slice(cut, None),)], values[whole + (slice(0, cut),)]], axis)
+    return values if values is not input else clone(input)
+
+
+def tile(input: T, *dims: Any) -> T:
+    """The tensor repeated dims[i] times along axis i; too few of dims, or axes, count as 1 in front.
+
+    Source: torch.tile.
+    """
+    require_tensor("tile", input)
+    counts = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    if not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in counts):
+        raise DTypeError("tile", expected="dims as integers", got=str(counts))
+    if any(n < 0 for n in counts):
+        raise ArgumentError("tile", expected="dims of at least 0", got=str(counts))
+    shape = input.data.shape
+    ndim = max(len(shape), len(counts))
+    shape, counts = (1,) * (ndim - len(shape)) + shape, (1,) * (ndim - len(counts)) + tuple(counts)
+    apart = reshape(input, [n for length in shape for n in (1, length)])  # (n, m) -> (1, n, 1, m)
+    repeated = expand(apart, [n for count, length in zip(counts, shape) for n in (count, length)])
+    return reshape(repeated, [count * length for count, length in zip(counts, shape)])
+
+
+def _triangle(who: str, input: Any, diagonal: int, lower: bool) -> Any:
+    require_tensor(who, input)
+    if isinstance(diagonal, bool) or not hasattr(diagonal, "__index__"):
+        raise DTypeError(who, expected="diagonal as an integer", got=repr(diagonal))
+    if input.data.ndim < 2:
+        raise ShapeError(who, expected="at least two axes", got=str(input.data.shape))
+    rows, columns = input.data.shape[-2:]
+    xp = namespace(input.data)
+    distance = xp.arange(columns) - xp.arange(rows)[:, None]  # how far right of the main diagonal, (rows, columns)
+    kept = distance <= diagonal if lower else distance >= diagonal
+    return Where.apply(input._make(xp.broadcast_to(kept, input.data.shape)), input, 0)
+
+
+def tril(input: T, diagonal: int = 0) -> T:
+    """The elements on and below a diagonal of the last two axes, 0 elsewhere; 0 is the main one, 1 the one above.
+
+    Raises ShapeError for fewer than two axes. Source: torch.tril.
+    """
+    return _triangle("tril", input, diagonal, lower=True)
+
+
+def triu(input: T, diagonal: int = 0) -> T:
+    """The elements on and above a diagonal of the last two axes, 0 elsewhere. Source: torch.triu."""
+    return _triangle("triu", input, diagonal, lower=False)
