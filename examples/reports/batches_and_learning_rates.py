@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from minidl.data import Augmentation, ResizedCrop
 from minidl.models import MLP, LeNet
 from reports.record import Images, Network, Optimizer, Report, Reported, Row
 
@@ -90,6 +91,13 @@ REPORT = Report(
         _learning_rate(0.0001, 50, Reported("train_accuracy", 0.60, images=50_000, text="training 10 to 60 %")),
         replace(
             BASE,
+            name="001-augment",
+            title="LeNet, random resized crops and flips",
+            augmentation=Augmentation(flip=0.5, resized_crop=ResizedCrop()),
+            begins_like="",
+        ),
+        replace(
+            BASE,
             name="001-mse",
             title="LeNet, squared error against one-hot targets",
             loss="mse",
@@ -107,6 +115,7 @@ REPORT = Report(
             "Learning rate (0.001: 001-batch4)",
             ("001-lr10", "001-lr0.1", "001-lr0.01", "001-batch4", "001-lr0.0001"),
         ),
+        "001-augmentation": ("Augmentation", ("001-lenet", "001-augment")),
         "001-loss": ("Cross entropy and squared error", ("001-lenet", "001-mse")),
     },
 )

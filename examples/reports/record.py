@@ -6,6 +6,7 @@ all, and a new experiment is a new record.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +14,18 @@ from typing import Any
 from minidl import nn
 from minidl.data import Augmentation
 
-__all__ = ["Alias", "Images", "Network", "Optimizer", "Report", "Reported", "Row", "Study", "describe"]
+__all__ = [
+    "NO_AUGMENTATION",
+    "Alias",
+    "Images",
+    "Network",
+    "Optimizer",
+    "Report",
+    "Reported",
+    "Row",
+    "Study",
+    "describe",
+]
 
 
 NO_AUGMENTATION = Augmentation()
@@ -159,7 +171,7 @@ def describe(row: Row) -> dict[str, Any]:
     does not belong to the row.
     """
     images = row.images
-    return {
+    description = {
         "data": images.name,
         "mean": None if images.mean is None else list(images.mean),
         "std": None if images.std is None else list(images.std),
@@ -177,6 +189,7 @@ def describe(row: Row) -> dict[str, Any]:
         "starts_from": row.starts_from,
         "seed": row.seed,
     }
+    return json.loads(json.dumps(description))  # tuples become lists, as in a file
 
 
 def _not_default(augmentation: Augmentation) -> dict[str, Any]:

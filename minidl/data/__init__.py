@@ -2,7 +2,7 @@
 
 from minidl.data import datasets, transforms
 from minidl.data.archive import DataError
-from minidl.data.augmentation import Augmentation
+from minidl.data.augmentation import Augmentation, Jitter, ResizedCrop
 from minidl.data.base import Dataset, Subset, TensorDataset, random_split
 from minidl.data.datasets import cifar10, is_available, mnist
 from minidl.data.drawing import shapes
@@ -16,6 +16,8 @@ __all__ = [
     "Dataset",
     "ImageData",
     "ImageDataset",
+    "Jitter",
+    "ResizedCrop",
     "Subset",
     "TensorDataset",
     "cifar10",
