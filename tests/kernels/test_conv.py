@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,10 +12,10 @@ import numba
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from minidl.kernels.cpu import blas, microkernel
+from minidl.kernels.cpu import blas, conv_winograd, microkernel
 from minidl.kernels.cpu import conv as cpu
 from minidl.kernels.geometry import conv_output_size
 from minidl.kernels.plain import conv as plain
@@ -287,7 +289,7 @@ def test_tile(size: tuple[int, int, int], accumulate: int, clamp: int) -> None:
 @needs_blas
 def test_tiles_are_taken_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    for name in ("convolve_tiles", "weight_gradient_tiles"):
+    for name in [name for name in vars(cpu) if re.fullmatch("[a-z]+[a-z_]*_tiles|winograd_.*", name)]:
         kernel = getattr(cpu, name)
         monkeypatch.setattr(cpu, name, lambda *a, kernel=kernel: (taken.append(a[0].dtype), kernel(*a)))
     for dtype in (np.float64, np.float32):
@@ -296,6 +298,44 @@ def test_tiles_are_taken_in_float32_only(monkeypatch: pytest.MonkeyPatch) -> Non
         cpu.conv2d_input_gradient(grad, weight, x.shape, *LARGE["pixels"].arguments)
         cpu.conv2d_weight_gradient(grad, x, weight.shape, *LARGE["pixels"].arguments)
     assert taken == [np.dtype(np.float32)] * 3
+
+
+@needs_tiles
+@settings(max_examples=40, deadline=None)
+@given(
+    N=st.integers(1, 5), C=st.integers(16, 70), O=st.integers(16, 70), height=st.integers(1, 11),
+    width=st.integers(1, 11), padding=st.tuples(st.integers(0, 3), st.integers(0, 3)), relu=st.booleans(),
+    chunks=st.sampled_from([1, 2, 3]), threads=st.sampled_from([1, 2, 3]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_winograd_equals_plain(N, C, O, height, width, padding, relu, chunks, threads, seed) -> None:
+    """Any shape, also those that conv.py would give to another kernel; every element is written, and none beyond."""
+    assume(height + 2 * padding[0] > 2 and width + 2 * padding[1] > 2)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, height, width, C), dtype=np.float32)
+    weight, bias = rng.standard_normal((O, C, 3, 3), dtype=np.float32), rng.standard_normal(O, dtype=np.float32)
+    oh, ow = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
+    grad = rng.standard_normal((N, oh, ow, O), dtype=np.float32)
+
+    def guarded(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        whole = np.full(math.prod(shape) + 64, np.nan, np.float32)
+        return whole, whole[32:-32].reshape(shape)
+
+    results = [guarded(shape) for shape in (grad.shape, x.shape, weight.shape)]
+    (_, y), (_, dx), (_, dweight) = results
+    conv_winograd.winograd_forward(x, weight, bias, y, padding, relu, threads)
+    conv_winograd.winograd_input_gradient(grad, weight, dx, padding, threads)
+    conv_winograd.winograd_weight_gradient(grad, x, dweight, chunks, padding)
+    for whole, _ in results:
+        assert np.isnan([whole[:32], whole[-32:]]).all()
+    X, W, G = (a.astype(np.float64) for a in (x.transpose(0, 3, 1, 2), weight, grad.transpose(0, 3, 1, 2)))
+    geometry = (1, 1), padding, (1, 1), 1
+    expected = plain.conv2d_forward(X, W, bias.astype(np.float64), *geometry).transpose(0, 2, 3, 1)
+    scale = 3e-7 * np.sqrt(9 * C)  # of numbers about 1
+    assert np.abs(y - (np.maximum(expected, 0) if relu else expected)).max() <= 8 * scale
+    expected = plain.conv2d_input_gradient(G, W, X.shape, *geometry).transpose(0, 2, 3, 1)
+    assert np.abs(dx - expected).max() <= 8 * 3e-7 * np.sqrt(9 * O)
+    expected = plain.conv2d_weight_gradient(G, X, W.shape, *geometry)
+    assert np.abs(dweight - expected).max() <= 8 * 3e-7 * np.sqrt(N * oh * ow)
 
 
 @needs_blas

@@ -1,8 +1,9 @@
-"""Two-dimensional convolution on the CPU: chooses between three ways of doing it, and prepares memory for them.
+"""Two-dimensional convolution on the CPU: chooses between four ways of doing it, and prepares memory for them.
 
-conv_tiles.py reads the im2col matrix without storing it, in float32 on x86 with AVX2 or AVX-512. Elsewhere, and for
-the shapes where they are faster, im2col is stored a tile at a time and multiplied by BLAS: conv_pixels.py serves inputs
-with many channels, conv_planes.py those with few. Signatures and formulas are those of kernels/plain/conv.py; results
+conv_tiles.py reads the im2col matrix without storing it, in float32 on x86 with AVX2 or AVX-512; where 3x3 filters have
+channels enough, conv_winograd.py does the same with fewer products. Elsewhere, and for the shapes where they are
+faster, im2col is stored a tile at a time and multiplied by BLAS: conv_pixels.py serves inputs with many channels,
+conv_planes.py those with few. Signatures and formulas are those of kernels/plain/conv.py; results
 are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
 """
 
@@ -33,6 +34,7 @@ from minidl.kernels.cpu.conv_planes import (
 )
 from minidl.kernels.cpu.conv_tile_gradients import scatter_tiles, weight_gradient_tiles
 from minidl.kernels.cpu.conv_tiles import convolve_tiles, pack_blocks
+from minidl.kernels.cpu.conv_winograd import winograd_forward, winograd_input_gradient, winograd_weight_gradient
 from minidl.kernels.cpu.microkernel import AVAILABLE as TILES
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import conv_output_size
@@ -49,6 +51,11 @@ FEW_CHANNELS = 16
 FEW_LANES, FEW_COLUMNS = 4, 3
 # Fewer channels than that leave a convolution for the input gradient too few lanes: windows are scattered instead.
 FEW_TILE_CHANNELS = 8
+# Fewer channels or filters than that, or fewer 2x2 tiles, gain nothing by Winograd's transforms; and its input gradient
+# gives each thread whole images.
+FEW_WINOGRAD, FEW_WINOGRAD_TILES, FEW_WINOGRAD_IMAGES = 16, 16, 4
+# Tiles in each of its partial sums of the weight gradient, at least.
+LEAST_WINOGRAD_TILES = 64
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
 # A chunk has at least so many output pixels, or adding the partial sums up would cost more than computing them.
@@ -64,7 +71,11 @@ def _contiguous(weight: Array) -> Array:
 
 def _chunks(pixels: int, rows: int, weight_bytes: int) -> int:
     """How many partial sums the weight gradient has: a power of two, by shapes only, never by the number of threads."""
-    most = min(MOST_CHUNKS, pixels // LEAST_PIXELS, rows, MOST_BYTES // max(weight_bytes, 1))
+    return _power_of_two(min(MOST_CHUNKS, pixels // LEAST_PIXELS, rows, MOST_BYTES // max(weight_bytes, 1)))
+
+
+def _power_of_two(most: int) -> int:
+    """The largest power of two up to `most`, at least 1."""
     return 1 << (most.bit_length() - 1) if most > 1 else 1
 
 
@@ -77,6 +88,17 @@ def _fits_tiles(x: Array, lanes: int, columns: int, kernel: Pair, stride: Pair, 
 def _is_product(kernel: Pair, stride: Pair, padding: Pair) -> bool:
     """Whether BLAS needs no im2col: a 1x1 convolution of every pixel."""
     return kernel == stride == (1, 1) and padding == (0, 0)
+
+
+def _fits_winograd(dtype: Any, weight_shape: tuple[int, ...], tiles: int, stride: Pair, dilation: Pair) -> bool:
+    """Whether conv_winograd.py can do it, and fast: float32, 3x3, one group (of which there are C channels)."""
+    fits = TILES and dtype == _SINGLE and weight_shape[2:] == (3, 3) and stride == dilation == (1, 1)
+    return fits and min(weight_shape[:2]) >= FEW_WINOGRAD and tiles >= FEW_WINOGRAD_TILES
+
+
+def _winograd_tiles(N: int, oh: int, ow: int) -> int:
+    """How many tiles of 2x2 cover the results."""
+    return N * ((oh + 1) // 2) * ((ow + 1) // 2)
 
 
 def convolve_fused(
@@ -92,8 +114,12 @@ def convolve_fused(
         return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
     weight = _contiguous(weight)
     threads = get_num_threads()
+    start = np.zeros(O, x.dtype) if bias is None else _contiguous(bias)
+    if groups == 1 and _fits_winograd(x.dtype, weight.shape, _winograd_tiles(N, oh, ow), stride, dilation):
+        with parallel_region():
+            winograd_forward(channels_last(x), weight, start, y, padding, relu, threads)
+        return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
     if _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
-        start = np.zeros(O, x.dtype) if bias is None else _contiguous(bias)
         packed = np.empty(weight.size, x.dtype)
         pack_blocks(weight, packed, groups, 0)
         with parallel_region():
@@ -138,6 +164,11 @@ def conv2d_input_gradient(
         return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
     grad, weight = channels_last(grad), _contiguous(weight)
     threads = get_num_threads()
+    tiles = _winograd_tiles(N, *grad.shape[1:3]) if N >= FEW_WINOGRAD_IMAGES else 0
+    if groups == 1 and _fits_winograd(grad.dtype, weight.shape, tiles, stride, dilation):
+        with parallel_region():
+            winograd_input_gradient(grad, weight, dx, padding, threads)
+        return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
     # With stride 1 the gradient is itself a convolution: of grad, padded to reach every input pixel, with the filters
     # flipped and their two channel axes exchanged.
     reach = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
@@ -180,6 +211,12 @@ def conv2d_weight_gradient(
     if N == 0:
         return np.zeros(weight_shape, grad.dtype)
     dweight = np.empty(weight_shape, grad.dtype)
+    tiles = _winograd_tiles(N, oh, ow)
+    if groups == 1 and _fits_winograd(grad.dtype, weight_shape, tiles, stride, dilation):
+        chunks = _power_of_two(min(MOST_CHUNKS, tiles // LEAST_WINOGRAD_TILES, MOST_BYTES // (2 * dweight.nbytes)))
+        with parallel_region():
+            winograd_weight_gradient(channels_last(grad), channels_last(x), dweight, chunks, padding)
+        return dweight
     chunks = _chunks(N * oh * ow, N * oh, dweight.nbytes)
     threads = get_num_threads()
     split = kh if chunks < MOST_CHUNKS else 1

@@ -47,7 +47,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["scatter_tiles", "weight_gradient_tiles"]
+__all__ = ["last_block", "scatter_tiles", "split_rows", "weight_gradient_tiles"]
 
 Array = Any
 
@@ -61,7 +61,7 @@ SUM_ALONE = 65536
 _ZEROS = np.zeros(WIDTH, np.float32)
 
 
-def _split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int]:
+def split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int]:
     """Tiles that cover `count` rows exactly: (address, rows) of the first ones and of the others, one row longer.
 
     Returned as (address, address of the longer, rows of the shorter, number of longer ones).
@@ -77,7 +77,7 @@ def _split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, in
     return address, tile_address(lanes, rows + 1, vectors) if longer else address, rows, longer
 
 
-def _last_block(lanes: int) -> tuple[int, int, int]:
+def last_block(lanes: int) -> tuple[int, int, int]:
     """Vector length, number of vectors, and lanes in use of the last vector, for the last block of `lanes` lanes."""
     rest = (lanes - 1) % WIDTH + 1
     wide = 8 if rest <= 8 else LANES
@@ -87,7 +87,7 @@ def _last_block(lanes: int) -> tuple[int, int, int]:
 
 def _idle(lanes: int) -> float:
     """Cycles of one tile row over all lanes, per lane."""
-    wide, vectors, _ = _last_block(lanes)
+    wide, vectors, _ = last_block(lanes)
     return ((lanes - 1) // WIDTH * 2 + vectors * (0.8 if wide < LANES else 1)) / lanes
 
 
@@ -96,9 +96,9 @@ def _plan(stretch: int, filters: int) -> tuple[bool, tuple[int, ...], tuple[int,
     """Whether to turn the tile; its sizes for full and last blocks of lanes; lanes of their last vectors."""
     turned = _idle(stretch) * 1.15 < _idle(filters)
     rows, lanes = (filters, stretch) if turned else (stretch, filters)
-    wide, vectors, last_lanes = _last_block(lanes)
-    last = _split_rows(rows, wide, vectors)
-    full = _split_rows(rows, LANES, 2) if lanes > WIDTH else last
+    wide, vectors, last_lanes = last_block(lanes)
+    last = split_rows(rows, wide, vectors)
+    full = split_rows(rows, LANES, 2) if lanes > WIDTH else last
     return turned, full, last, (LANES, last_lanes)
 
 
@@ -400,9 +400,9 @@ def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
     """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) -> dx (N, H, W, C), float32."""
     O, Cg, kh, kw = weight.shape
     length = kw * Cg if dilation[1] == 1 and groups == 1 else Cg
-    wide, vectors, last_lanes = _last_block(length)
-    last = _split_rows(grad.shape[1], wide, vectors)
-    full = _split_rows(grad.shape[1], LANES, 2) if length > WIDTH else last
+    wide, vectors, last_lanes = last_block(length)
+    last = split_rows(grad.shape[1], wide, vectors)
+    full = split_rows(grad.shape[1], LANES, 2) if length > WIDTH else last
     # (O, Cg, kh, kw) -> (G, kh, stretches, Og, length): one stretch of kw*Cg, or kw stretches of Cg
     packed = weight.reshape(groups, O // groups, Cg, kh, kw)
     packed = packed.transpose(0, 3, 1, 4, 2) if length == kw * Cg else packed.transpose(0, 3, 4, 1, 2)
