@@ -16,6 +16,7 @@ __all__ = [
     "device_of",
     "ignore_float_errors",
     "is_array",
+    "is_gpu_array",
     "namespace",
     "to_device",
     "to_numpy",
@@ -29,7 +30,12 @@ def namespace(array: Any) -> Any:
 
 def is_array(value: Any) -> bool:
     """Whether ``value`` is a NumPy or CuPy array (NumPy's scalars count as arrays without axes)."""
-    return isinstance(value, (np.ndarray, np.generic)) or type(value).__module__.partition(".")[0] == "cupy"
+    return isinstance(value, (np.ndarray, np.generic)) or is_gpu_array(value)
+
+
+def is_gpu_array(value: Any) -> bool:
+    """Whether ``value`` is a CuPy array."""
+    return type(value).__module__.partition(".")[0] == "cupy"
 
 
 def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:

@@ -1,9 +1,10 @@
 """The array mathematics: arrays in, arrays out, never a Tensor. This table chooses a dialect for every call.
 
 Each kernel is written as a specification in ``plain/`` (NumPy, any strides, any float type); where it pays, again in
-``cpu/`` (Numba, float32 and float64), in the file of the same name and with the same arguments. A call takes the cpu
-form if its first argument is a NumPy array of a type that form accepts, else the plain one, which also serves CuPy
-arrays. What was found on this machine: ``dialects()``, shown by ``minidl.show_config()``.
+``cpu/`` (Numba) and in ``cuda/`` (CUDA C++), both for float32 and float64, in the file of the same name and with the
+same arguments. A call takes the cpu form if its first argument is a NumPy array of a type that form accepts, the cuda
+form if it is such an array on a GPU, else the plain one, which serves CuPy arrays too. What was found on this machine:
+``dialects()``, shown by ``minidl.show_config()``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from minidl.backend import gpu
+from minidl.backend.arrays import is_gpu_array
 from minidl.kernels.plain import (
     activation,
     augmentation,
@@ -39,9 +42,10 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _FLOATS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 _BYTES: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.uint8)})
+_WORDS: frozenset[np.dtype[Any]] = frozenset({np.dtype(np.uint32)})
 
 _names: dict[str, dict[str, Callable[..., Any]]] = {}  # kernel -> dialect -> function
-_accepted: dict[str, frozenset[np.dtype[Any]]] = {}  # kernel -> what its cpu form takes as first argument
+_accepted: dict[str, frozenset[np.dtype[Any]]] = {}  # kernel -> the types that its fast forms take as first argument
 
 
 @functools.cache
@@ -58,33 +62,50 @@ def _cpu_file(file: str) -> ModuleType | None:
     return importlib.import_module(f"minidl.kernels.cpu.{file}")
 
 
+@functools.cache
+def _cuda_file(file: str) -> ModuleType | None:
+    """What launches the CUDA kernels of this name; None where there are none. CuPy is not needed before a launch."""
+    if importlib.util.find_spec(f"minidl.kernels.cuda.{file}") is None:
+        return None
+    return importlib.import_module(f"minidl.kernels.cuda.{file}")
+
+
 def _kernel(plain: Kernel, accepted: frozenset[np.dtype[Any]] = _FLOATS) -> Kernel:
     """The function that callers see: it looks at its first argument and hands all of them to a dialect."""
     name, file = plain.__name__, plain.__module__.rpartition(".")[2]
     cpu = getattr(_cpu_file(file), name, None)
-    _names[name] = {"plain": plain} if cpu is None else {"plain": plain, "cpu": cpu}
+    cuda = getattr(_cuda_file(file), name, None)
+    forms: dict[str, Any] = {"plain": plain, "cpu": cpu, "cuda": cuda}
+    _names[name] = {dialect: form for dialect, form in forms.items() if form is not None}
     _accepted[name] = accepted
-    if cpu is None:
+    if cpu is None and cuda is None:
         return plain
+    on_cpu, on_gpu = cpu or plain, cuda or plain
 
     @functools.wraps(plain)
     def choose(array: Any, *arguments: Any, **named: Any) -> Any:
-        if type(array) is np.ndarray and array.dtype in accepted:
-            return cpu(array, *arguments, **named)
-        return plain(array, *arguments, **named)
+        if type(array) is np.ndarray:
+            form = on_cpu if array.dtype in accepted else plain
+        else:
+            form = on_gpu if is_gpu_array(array) and array.dtype in accepted else plain
+        return form(array, *arguments, **named)
 
     return cast(Kernel, choose)
 
 
 def dialect_of(name: str, array: Any) -> str:
-    """The dialect, "plain" or "cpu", that kernel ``name`` takes when ``array`` is its first argument."""
-    fast = "cpu" in _names[name] and type(array) is np.ndarray and array.dtype in _accepted[name]
-    return "cpu" if fast else "plain"
+    """The dialect, "plain", "cpu" or "cuda", that kernel ``name`` takes when ``array`` is its first argument."""
+    fast = "cpu" if type(array) is np.ndarray else "cuda" if is_gpu_array(array) else "plain"
+    return fast if fast in _names[name] and array.dtype in _accepted[name] else "plain"
 
 
 def dialects() -> dict[str, tuple[str, ...]]:
-    """The dialects of every kernel that can run in this process: ``{"relu_forward": ("plain", "cpu"), ...}``."""
-    return {name: tuple(found) for name, found in _names.items()}
+    """The dialects of every kernel that can run in this process: ``{"relu_forward": ("plain", "cpu"), ...}``.
+
+    "cuda" is among them where there is a GPU.
+    """
+    usable = ("plain", "cpu", "cuda") if gpu.is_available() else ("plain", "cpu")
+    return {name: tuple(dialect for dialect in found if dialect in usable) for name, found in _names.items()}
 
 
 def blas_description() -> str:
@@ -112,7 +133,7 @@ augment_batch = _kernel(augmentation.augment_batch, _BYTES)
 
 # dropout.py, philox.py
 dropout_forward = _kernel(dropout.dropout_forward)
-philox4x32 = _kernel(philox.philox4x32)
+philox4x32 = _kernel(philox.philox4x32, _WORDS)
 random_words = _kernel(philox.random_words)
 
 # layout.py

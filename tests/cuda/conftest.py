@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from emulator import Emulator
+from stand_in_fixtures import cupy, fake_cublas, install  # noqa: F401
 
 from minidl.backend.launcher import use_engine
 from minidl.kernels.cuda import shared
-
-from .emulator import Emulator
 
 
 def poisoned(shape: Any, dtype: Any = np.float64) -> Any:

@@ -1,0 +1,103 @@
+// Activations, element by element, and softmax along an axis. Formulas in kernels/plain/activation.py.
+//
+// An elementwise kernel waits for memory, not for arithmetic: a thread goes round in a loop with the whole grid's step,
+// so that neighbouring threads always read neighbouring numbers. The order of the elements does not matter, so arrays
+// may lie in any order, as long as it is the same for all.
+#define EACH_ELEMENT(i, size)                                                            \
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (size);     \
+         i += (long long)gridDim.x * blockDim.x)
+
+extern "C" __global__ void relu_forward(DENSE const real *__restrict__ x, DENSE real *__restrict__ y, long long size) {
+    EACH_ELEMENT(i, size) y[i] = x[i] < 0 ? (real)0 : x[i];  // NaN is not below 0 and stays
+}
+
+extern "C" __global__ void relu_backward(DENSE const real *__restrict__ grad, DENSE const real *__restrict__ y,
+                                         DENSE real *__restrict__ dx, long long size) {
+    EACH_ELEMENT(i, size) dx[i] = y[i] > 0 ? grad[i] : (real)0;
+}
+
+extern "C" __global__ void leaky_relu_forward(DENSE const real *__restrict__ x, DENSE real *__restrict__ y,
+                                              real slope, long long size) {
+    EACH_ELEMENT(i, size) y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+}
+
+extern "C" __global__ void leaky_relu_backward(DENSE const real *__restrict__ grad, DENSE const real *__restrict__ x,
+                                               DENSE real *__restrict__ dx, real slope, long long size) {
+    EACH_ELEMENT(i, size) dx[i] = x[i] > 0 ? grad[i] : grad[i] * slope;
+}
+
+extern "C" __global__ void tanh_forward(DENSE const real *__restrict__ x, DENSE real *__restrict__ y, long long size) {
+    EACH_ELEMENT(i, size) y[i] = tanh(x[i]);
+}
+
+extern "C" __global__ void tanh_backward(DENSE const real *__restrict__ grad, DENSE const real *__restrict__ y,
+                                         DENSE real *__restrict__ dx, long long size) {
+    EACH_ELEMENT(i, size) dx[i] = grad[i] * (1 - y[i] * y[i]);
+}
+
+extern "C" __global__ void sigmoid_forward(DENSE const real *__restrict__ x, DENSE real *__restrict__ y,
+                                           long long size) {
+    EACH_ELEMENT(i, size) {
+        real small = exp(x[i] < 0 ? x[i] : -x[i]);  // of -|x|: nothing overflows
+        y[i] = (x[i] < 0 ? small : (real)1) / (1 + small);
+    }
+}
+
+extern "C" __global__ void sigmoid_backward(DENSE const real *__restrict__ grad, DENSE const real *__restrict__ y,
+                                            DENSE real *__restrict__ dx, long long size) {
+    EACH_ELEMENT(i, size) dx[i] = grad[i] * (y[i] * (1 - y[i]));
+}
+
+// y = max(x + bias, 0), one bias for each channel of x (C, pixels): a convolution's bias and its activation in one pass.
+extern "C" __global__ void bias_relu_forward(CHANNELS_OUTERMOST const real *__restrict__ x,
+                                             C_ORDER const real *__restrict__ bias,
+                                             CHANNELS_OUTERMOST real *__restrict__ y, int pixels, long long size) {
+    EACH_ELEMENT(i, size) {
+        real value = x[i] + bias[i / pixels];
+        y[i] = value < 0 ? (real)0 : value;
+    }
+}
+
+// Softmax along the last axis, or with `logarithm` its logarithm: one warp for each row of `length` numbers. The lanes
+// read neighbouring numbers; three passes over the row, of which the second and third find it in the cache.
+extern "C" __global__ void softmax_rows(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,
+                                        int rows, int length, int logarithm) {
+    int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
+    if (row >= rows) return;  // whole warps leave
+    long long start = (long long)row * length;
+    real largest = x[start];
+    for (int i = lane; i < length; i += WARP) largest = x[start + i] > largest ? x[start + i] : largest;
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+        real other = __shfl_xor_sync(ALL_LANES, largest, offset);
+        largest = other > largest ? other : largest;
+    }
+    real sum = 0;
+    for (int i = lane; i < length; i += WARP) sum += exp(x[start + i] - largest);
+    sum = warp_sum(sum);
+    real log_sum = log(sum);
+    for (int i = lane; i < length; i += WARP) {
+        real shifted = x[start + i] - largest;
+        y[start + i] = logarithm ? shifted - log_sum : exp(shifted) / sum;
+    }
+}
+
+// The same along an axis inside the array: x (outer, length, inner), one thread for each column of `length` numbers.
+// Neighbouring threads work on neighbouring columns, so that every step of the loops reads a coalesced row.
+extern "C" __global__ void softmax_columns(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,
+                                           int columns, int length, int inner, int logarithm) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= columns) return;
+    long long start = (long long)(column / inner) * length * inner + column % inner;
+    real largest = x[start];
+    for (int i = 1; i < length; ++i) {
+        real value = x[start + (long long)i * inner];
+        largest = value > largest ? value : largest;
+    }
+    real sum = 0;
+    for (int i = 0; i < length; ++i) sum += exp(x[start + (long long)i * inner] - largest);
+    real log_sum = log(sum);
+    for (int i = 0; i < length; ++i) {
+        real shifted = x[start + (long long)i * inner] - largest;
+        y[start + (long long)i * inner] = logarithm ? shifted - log_sum : exp(shifted) / sum;
+    }
+}

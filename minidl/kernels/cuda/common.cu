@@ -1,0 +1,44 @@
+// The beginning of every source in this folder: the launcher puts it in front.
+
+// float or double: a source is compiled once for each.
+typedef REAL real;
+
+// What a signature says about its arrays, for the launcher to check (minidl/backend/launcher.py); nothing to a compiler.
+#define C_ORDER             // the last axis is contiguous
+#define CHANNELS_OUTERMOST  // a logical (N, C, ...) array that lies in memory as (C, N, ...)
+#define DENSE               // no gaps, any order: the same for all such arrays of a launch
+#define OPTIONAL            // may be null
+
+// A sliding window over images: rows are H, columns W.
+struct Window {
+    int H, W, kh, kw, sh, sw, ph, pw, dh, dw, oh, ow;
+};
+
+#define WARP 32
+#define ALL_LANES 0xffffffffu
+
+// The sum over `lanes` neighbouring threads of a warp (a power of two), for each of them. By exchanging, not by handing
+// down: every lane adds the same numbers in the same tree, so all of them hold the same bits.
+template <typename T>
+__device__ inline T lane_sum(T value, int lanes) {
+    for (int offset = lanes / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(ALL_LANES, value, offset);
+    return value;
+}
+
+template <typename T>
+__device__ inline T warp_sum(T value) {
+    return lane_sum(value, WARP);
+}
+
+// The sum over all threads of a block (whole warps of them), for each: in a tree within warps, then warp after warp.
+template <typename T>
+__device__ inline T block_sum(T value) {
+    __shared__ T parts[WARP];
+    value = warp_sum(value);
+    __syncthreads();  // the parts of an earlier sum have been read
+    if (threadIdx.x % WARP == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    T total = 0;
+    for (int warp = 0; warp < (int)blockDim.x / WARP; ++warp) total += parts[warp];
+    return total;
+}

@@ -1,0 +1,51 @@
+"""What the launching side of the kernels has in common: sources, results in memory orders, sizes of grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minidl.backend.arrays import namespace
+from minidl.backend.launcher import Program
+from minidl.backend.layout import channels_outermost
+
+__all__ = ["THREADS", "blocks", "empty", "empty_channels_outermost", "empty_like", "few_blocks", "program"]
+
+THREADS = 256  # in a block: eight warps, few enough that a block with many registers still fits
+MOST_BLOCKS = 132 * 16  # more than a large GPU (132 multiprocessors) runs at once: threads then go round in a loop
+
+
+def program(name: str) -> Program:
+    """The kernels of ``name``.cu in this folder."""
+    folder = Path(__file__).parent
+    return Program(folder / f"{name}.cu", folder / "common.cu")
+
+
+def blocks(count: int, threads: int = THREADS) -> int:
+    """How many blocks give each of ``count`` elements a thread."""
+    return -(-count // threads)
+
+
+def few_blocks(count: int) -> int:
+    """How many blocks a kernel gets whose threads go round in a loop over ``count`` elements."""
+    return min(blocks(count), MOST_BLOCKS)
+
+
+def empty(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
+    """An array in C order where ``like`` lies, not initialised; of its type unless another is named."""
+    return namespace(like).empty(shape, dtype or like.dtype)
+
+
+def empty_like(x: Any) -> Any:
+    """An array of the shape, type and memory order of x, an array without gaps; not initialised."""
+    if x.flags.c_contiguous:
+        return empty(x, x.shape)
+    axes = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    inverse = sorted(range(x.ndim), key=axes.__getitem__)
+    return empty(x, tuple([x.shape[axis] for axis in axes])).transpose(inverse)
+
+
+def empty_channels_outermost(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
+    """A logical (N, C, ...) array of ``shape`` that lies in memory as (C, N, ...), not initialised."""
+    axes = channels_outermost(len(shape))
+    return empty(like, tuple(shape[axis] for axis in axes), dtype).transpose(axes)  # (C, N, ...) -> (N, C, ...)
