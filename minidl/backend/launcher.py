@@ -11,8 +11,8 @@ eight. So the signature in the source says what is wanted, and here it is held t
 - Every array says in which memory order it is read: ``C_ORDER``; ``CHANNELS_OUTERMOST``, a logical (N, C, ...) array
   that lies in memory as (C, N, ...); or ``DENSE``, any order without gaps, the same for all arrays so declared.
 - ``OPTIONAL`` arrays may be None, and are then the null pointer.
-- A structure declared in the source, ``struct Window { int height, width; };``, comes as a tuple of numbers; one whose
-  member is an array of pointers, ``struct Arrays { real *of[48]; };``, as a list of arrays, and all go by value.
+- A structure declared in the source, ``struct Size { int H, W; };``, comes as a sequence of numbers; one whose member is
+  an array of pointers, ``struct Arrays { real *of[48]; };``, as a list of arrays. Both go by value.
 
 Who compiles and runs is one object, the engine: CuPy here, an emulation on the CPU in the tests.
 """
@@ -269,6 +269,8 @@ class _Check:
             for place, x in enumerate(value):
                 self.array(parameter, type_, x, place)
             return list(value)
+        if isinstance(value, np.ndarray) and value.dtype == _TYPES[type_] and value.ndim == 1 and structure.exact:
+            return value  # packed already
         numbers = np.zeros(structure.length, _TYPES[type_])
         numbers[: len(value)] = [_number(who, type_, number) for number in value]
         return numbers

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from minidl.backend.arrays import namespace
 from minidl.backend.launcher import Program
 from minidl.backend.layout import channels_outermost
 
-__all__ = ["THREADS", "blocks", "empty", "empty_channels_outermost", "empty_like", "few_blocks", "program"]
+__all__ = ["THREADS", "blocks", "empty", "empty_channels_outermost", "empty_like", "few_blocks", "program", "window"]
+
+Pair = tuple[int, int]
 
 THREADS = 256  # in a block: eight warps, few enough that a block with many registers still fits
 MOST_BLOCKS = 132 * 16  # more than a large GPU (132 multiprocessors) runs at once: threads then go round in a loop
@@ -29,6 +34,14 @@ def blocks(count: int, threads: int = THREADS) -> int:
 def few_blocks(count: int) -> int:
     """How many blocks a kernel gets whose threads go round in a loop over ``count`` elements."""
     return min(blocks(count), MOST_BLOCKS)
+
+
+@lru_cache(maxsize=1024)
+def window(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair) -> np.ndarray:
+    """The structure ``Window`` of common.cu: pairs (rows, columns); its numbers packed once for many launches."""
+    packed = np.array([*size, *kernel, *stride, *padding, *dilation, *output_size], np.int32)
+    packed.flags.writeable = False
+    return packed
 
 
 def empty(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
