@@ -1,6 +1,6 @@
 """Layers, losses and containers under the names of ``torch.nn``."""
 
-from minidl.nn import functional, init
+from minidl.nn import functional, init, utils
 from minidl.nn.activation import Flatten, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh, Unflatten
 from minidl.nn.containers import ModuleDict, ModuleList, Sequential
 from minidl.nn.conv import Conv2d
@@ -41,4 +41,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -241,6 +241,17 @@ def test_the_order_of_steps_is_watched_as_in_torch() -> None:
         schedule.step()
 
 
+def test_a_state_is_a_copy() -> None:
+    schedule = lr_scheduler.MultiStepLR(sgd(), [3])
+    state = schedule.state_dict()
+    state["base_lrs"][0] = state["_last_lr"][0] = state["milestones"][3] = 7
+    assert schedule.base_lrs == schedule.get_last_lr() == [0.1]
+    assert schedule.milestones == {3: 1}
+    schedule.load_state_dict(state)
+    state["base_lrs"][0] = 9
+    assert schedule.base_lrs == [7]
+
+
 def test_a_schedule_of_ones_own() -> None:
     class Halving(lr_scheduler.LRScheduler):
         def get_lr(self) -> list[float]:
