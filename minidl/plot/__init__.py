@@ -1,8 +1,22 @@
-"""Pictures of training: curves, confusion matrix, images with their predictions, grids of images."""
+"""Pictures of training: curves, confusion matrix, reports, predictions, grids of images, filters, embeddings."""
 
 from minidl.plot.confusion import confusion_matrix
-from minidl.plot.curves import curves
+from minidl.plot.curves import comparison, curves
+from minidl.plot.embedding import embedding, tsne
+from minidl.plot.filters import filters
 from minidl.plot.grid import make_grid
 from minidl.plot.images import image_grid, predictions
+from minidl.plot.report import classification_report
 
-__all__ = ["confusion_matrix", "curves", "image_grid", "make_grid", "predictions"]
+__all__ = [
+    "classification_report",
+    "comparison",
+    "confusion_matrix",
+    "curves",
+    "embedding",
+    "filters",
+    "image_grid",
+    "make_grid",
+    "predictions",
+    "tsne",
+]

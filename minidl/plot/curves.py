@@ -1,4 +1,4 @@
-"""Loss and accuracy over the epochs."""
+"""Loss and accuracy over the epochs, of one run or of several side by side."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import ArgumentError
-from minidl.plot.figure import COLORS, INK, new_figure, plain_axes, save_figure
+from minidl.plot.figure import COLORS, GREY, INK, new_figure, plain_axes, save_figure
 
-__all__ = ["curves"]
+__all__ = ["comparison", "curves"]
 
 
 def curves(
@@ -20,21 +20,76 @@ def curves(
     losses: Mapping[str, Sequence[float]],
     accuracies: Mapping[str, Sequence[float]],
     title: str = "",
+    *,
+    loss: str = "mean cross entropy",
+    references: Mapping[str, float] | None = None,
 ) -> Path:
     """Two panels side by side, loss and accuracy, with a line for each name (such as "training" and "test").
 
     losses, accuracies: the figure after every epoch, accuracies as fractions in [0, 1]; NaN leaves a gap. The same name
-    has the same colour in both panels. Writes ``path`` (PNG) and returns it. ArgumentError where there is no epoch.
+    has the same colour in both panels. loss: what the loss is, for the heading. references: accuracies in [0, 1] that
+    are drawn as dashed lines across, by name. Writes ``path`` (PNG) and returns it. ArgumentError where there is no
+    epoch.
     """
-    if not any(len(values) for values in (*losses.values(), *accuracies.values())):
-        raise ArgumentError("plot.curves", expected="the figures of at least one epoch", got="none")
+    _check("plot.curves", losses, accuracies)
     names = list(dict.fromkeys([*losses, *accuracies]))
     colors = {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
     figure = new_figure("plot.curves", 9.5, 3.9, title)
     left, right = figure.subplots(1, 2)
-    _panel(left, losses, colors, "Loss (mean cross entropy)")
-    _panel(right, {name: 100 * np.asarray(values) for name, values in accuracies.items()}, colors, "Accuracy (%)")
+    _panel(left, losses, colors, f"Loss ({loss})")
+    _panel(right, _percent(accuracies), colors, "Accuracy (%)")
+    for name, value in (references or {}).items():
+        right.axhline(100 * value, color=GREY, linewidth=1.2, linestyle=(0, (5, 3)), label=name, zorder=1)
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=10.5, labelcolor=INK)
     return save_figure(figure, path)
+
+
+def comparison(
+    path: str | os.PathLike[str],
+    losses: Mapping[str, Sequence[float]],
+    accuracies: Mapping[str, Sequence[float]],
+    title: str = "",
+    *,
+    loss: str = "Training loss",
+    accuracy: str = "Test accuracy (%)",
+) -> Path:
+    """Several runs on one plot: a line for each run in two panels, the runs' names below both.
+
+    losses, accuracies: for each run the figure after every epoch, accuracies as fractions in [0, 1]; NaN leaves a gap;
+    runs may be of different length. loss, accuracy: the panels' headings. Writes ``path`` (PNG) and returns it.
+    ArgumentError where there is no epoch, or more than six runs, which could not be told apart.
+    """
+    _check("plot.comparison", losses, accuracies)
+    names = list(dict.fromkeys([*losses, *accuracies]))
+    if len(names) > len(COLORS):
+        raise ArgumentError("plot.comparison", expected=f"at most {len(COLORS)} runs", got=str(len(names)))
+    colors = dict(zip(names, COLORS, strict=False))
+    figure = new_figure("plot.comparison", 9.5, 4.3, title)
+    panels = figure.subplots(1, 2)
+    _panel(panels[0], losses, colors, loss)
+    _panel(panels[1], _percent(accuracies), colors, accuracy)
+    lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    columns = 2 if max(len(name) for name in names) > 30 else 3
+    figure.legend(
+        lines.values(),
+        lines.keys(),
+        loc="outside lower center",
+        ncols=min(columns, len(names)),
+        frameon=False,
+        fontsize=10.5,
+        labelcolor=INK,
+    )
+    return save_figure(figure, path)
+
+
+def _check(who: str, losses: Mapping[str, Sequence[float]], accuracies: Mapping[str, Sequence[float]]) -> None:
+    if not any(len(values) for values in (*losses.values(), *accuracies.values())):
+        raise ArgumentError(who, expected="the figures of at least one epoch", got="none")
+
+
+def _percent(accuracies: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:
+    return {name: 100 * np.asarray(values) for name, values in accuracies.items()}
 
 
 def _panel(axes: Any, lines: Mapping[str, Any], colors: Mapping[str, str], label: str) -> None:
@@ -50,4 +105,3 @@ def _panel(axes: Any, lines: Mapping[str, Any], colors: Mapping[str, str], label
     axes.set_axisbelow(True)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_xlim(0.5 if longest == 1 else 1 - 0.03 * longest, longest + (0.5 if longest == 1 else 0.03 * longest))
-    axes.legend(frameon=False, fontsize=10.5, labelcolor=INK)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import minidl
 from minidl import plot
+from minidl.plot.embedding import CLASS_COLORS
 
 
 def opened(path: Path) -> np.ndarray:
@@ -46,6 +47,81 @@ def test_curves(tmp_path: Path) -> None:
     assert not has_color(one, VERMILION)
     with pytest.raises(minidl.ArgumentError, match="at least one epoch"):
         plot.curves(tmp_path / "none.png", {"training": []}, {})
+
+
+def test_comparison(tmp_path: Path) -> None:
+    runs = {"batch 1": [2.0, 1.5], "batch 4": [2.0, 1.0, 0.8]}
+    path = plot.comparison(tmp_path / "c.png", runs, {name: [0.1] * len(v) for name, v in runs.items()}, "Batch size")
+    pixels = opened(path)
+    assert has_color(pixels, BLUE)
+    assert has_color(pixels, VERMILION)
+    green = "#009E73"
+    assert not has_color(pixels, green)
+    assert has_color(opened(plot.comparison(path, {**runs, "third": [1.0, 2.0]}, {})), green)
+    with pytest.raises(minidl.ArgumentError, match="at most 6 runs"):
+        plot.comparison(path, {str(i): [1.0] for i in range(7)}, {})
+    with pytest.raises(minidl.ArgumentError, match="at least one epoch"):
+        plot.comparison(path, {"a": []}, {})
+
+
+def test_reported_figures_are_dashed_lines(tmp_path: Path) -> None:
+    lines = {"test": [0.4, 0.6]}
+    without = opened(plot.curves(tmp_path / "a.png", lines, lines, loss="mean squared error"))
+    dashed = opened(plot.curves(tmp_path / "b.png", lines, lines, references={"reported": 0.5}))
+    grey = [np.abs(pixels - [138] * 3).max(axis=2) <= 6 for pixels in (without, dashed)]
+    more = (grey[1].sum(axis=1) - grey[0].sum(axis=1)).max()  # in the row where the line lies
+    assert 200 < more < without.shape[1] / 2
+
+
+def test_embedding_shows_every_class(tmp_path: Path) -> None:
+    centres = np.random.default_rng(0).normal(size=(10, 2)) * 9
+    labels = np.arange(400) % 10
+    points = centres[labels] + np.random.default_rng(1).normal(size=(400, 2))
+    path = plot.embedding(tmp_path / "e.png", {"start": points, "end": -points}, labels, NAMES, "t-SNE")
+    pixels = opened(path)
+    for color in CLASS_COLORS:
+        assert has_color(pixels, color), color
+    with pytest.raises(minidl.ShapeError, match=r"points \(400, 2\)"):
+        plot.embedding(path, {"start": points[:-1]}, labels, NAMES)
+    with pytest.raises(minidl.ArgumentError, match="at most 10 classes"):
+        plot.embedding(path, {"start": points}, labels, [str(i) for i in range(11)])
+
+
+def test_tsne_keeps_clusters_together() -> None:
+    """Four groups far apart in 60 dimensions stay apart in the plane; same seed, same points."""
+    random = np.random.default_rng(0)
+    labels = np.arange(120) % 4
+    features = random.normal(size=(4, 60))[labels] * 8 + random.normal(size=(120, 60))
+    points = plot.tsne(features, perplexity=10.0)
+    distances = ((points[:, None] - points) ** 2).sum(axis=2) + np.eye(120) * 1e9
+    assert np.mean(labels[distances.argmin(axis=1)] == labels) > 0.99
+    np.testing.assert_array_equal(points, plot.tsne(features, perplexity=10.0))
+    with pytest.raises(minidl.ShapeError, match="M above 30"):
+        plot.tsne(features[:30])
+
+
+def test_filters(tmp_path: Path) -> None:
+    weight = np.zeros((5, 3, 2, 2), np.float32)
+    weight[0, 0] = 0.01  # red alone, and scaled up: pure red with the other channels in the middle
+    path = plot.filters(tmp_path / "f.png", minidl.tensor(weight), "LeNet")
+    pixels = opened(path)
+    assert (np.abs(pixels - [255, 128, 128]).max(axis=2) <= 4).sum() > 1000
+    assert (np.abs(pixels - [128, 128, 128]).max(axis=2) <= 4).sum() > 4000  # nothing is middle grey
+    opened(plot.filters(path, weight[:, :1]))
+    for wrong in (weight[:, :2], weight[0], weight[:0]):
+        with pytest.raises(minidl.ShapeError, match="C = 1 or 3"):
+            plot.filters(path, wrong)
+
+
+def test_classification_report(tmp_path: Path) -> None:
+    labels = np.arange(100) % 10
+    predictions = np.where(np.arange(100) < 90, labels, (labels + 1) % 10)
+    report = minidl.train.classification_report(predictions, labels, NAMES)
+    pixels = opened(plot.classification_report(tmp_path / "r.png", report, NAMES, "MNIST"))
+    assert has_color(pixels, BLUE)
+    assert has_color(pixels, VERMILION)
+    with pytest.raises(minidl.ArgumentError, match="none of ten"):
+        plot.classification_report(tmp_path / "r.png", report, ("ten",))
 
 
 def test_confusion_matrix(tmp_path: Path) -> None:
