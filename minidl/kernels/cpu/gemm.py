@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread, split_gemm
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
+from minidl.kernels.cpu.dot_tiles import AVAILABLE as DOT_TILES
+from minidl.kernels.cpu.dot_tiles import dot_product
 from minidl.kernels.cpu.memory import address_of
 from minidl.kernels.cpu.threads import parallel_region
 
@@ -29,6 +31,8 @@ MOST_PIECES, LEAST_PIECE = 16, 16
 MOST_ROW_PIECES, LEAST_ROWS = 8, 64
 # Products of fewer multiplications take less time on one thread than waking the others does.
 SERIAL_PRODUCT = 250_000
+# With fewer columns the tiles of dot_tiles.py leave threads without work.
+LEAST_DOT_COLUMNS = 16
 # Rows whose channel sums are added up before they are added to the other pieces'.
 ROWS_PER_SUM = 1024
 
@@ -87,6 +91,11 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
     if c.size:
         a, ta = _as_stored(a)
         b, tb = _as_stored(b)
+        if DOT_TILES and tb and not ta and c.dtype == np.float32 and N >= LEAST_DOT_COLUMNS:
+            start = np.zeros(N, np.float32) if bias is None else np.ascontiguousarray(bias)
+            with parallel_region():
+                dot_product(a, b, start, c, False, get_num_threads())
+            return c
         bias = _NO_BIAS[c.dtype] if bias is None else np.ascontiguousarray(bias)
         longer = max(M, N)
         with single_thread():
