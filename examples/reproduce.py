@@ -19,7 +19,9 @@ from reporting import check_folder
 from reports.catalogue import REPORTS, ROWS, UnknownRow, find, in_order, trained_by
 from reports.figures import percent
 from reports.images import load_images
+from reports.pictures import draw_curves
 from reports.place import PUBLISHED, Place, read_result
+from reports.publish import publish
 from reports.record import Row, Study
 from reports.runner import Options, RowError, estimate_seconds, run_row
 
@@ -82,12 +84,13 @@ class Session:
         self.say(f"{row.name} | {row.title} | {position}")
         if isinstance(row, Row):
             result = run_row(row, self.data[row.images.name], place, self.options)
+            draw_curves(place.picture(), row, result)
         else:
             place.folder.mkdir(parents=True, exist_ok=True)
             result = {
                 "row": row.name,
                 "title": row.title,
-                "figures": row.make(place, self.data),
+                "figures": row.make(place, self.data, [find(name) for name in row.needs]),
                 "comparison": {"reported_text": row.reported.text},
             }
             place.write_result(result)
@@ -248,6 +251,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add(
         "--out", type=Path, default=Path("runs/reports"), metavar="FOLDER", help="for all files (default: runs/reports)"
     )
+    add("--publish", action="store_true", help="put the finished rows' results into the repository, and RESULTS.md")
     add("--capture", action="store_true", help="record the training step once and replay it (minidl.capture)")
     given = parser.parse_args(arguments)
     if given.resume and given.again:
@@ -259,8 +263,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             raise BadInput(f"there is no report {number!r}; there are {', '.join(numbers)}")
         names += [row.name for row in numbers[number].rows]
     given.names = list(ROWS) if given.all else list(dict.fromkeys(names))
-    if not given.names and not given.list:
-        raise BadInput("name rows, or give --report, --all or --list (--help lists all options)")
+    if not given.names and not given.list and not given.publish:
+        raise BadInput("name rows, or give --report, --all, --list or --publish (--help lists all options)")
+    if given.publish and given.epochs:
+        raise BadInput("--publish: a trial of --epochs is no result (--help lists all options)")
     given.names = [trained_by(name).name for name in given.names]
     return given
 
@@ -277,6 +283,8 @@ def main(arguments: list[str]) -> NoReturn:
         else:
             session = Session(given, in_order(given.names))
             session.run()
+            if given.publish:
+                print(f"written: {publish(given.out)}")
     except (BadInput, UnknownRow, RowError, ImportError, minidl.ArgumentError, minidl.DeviceError) as error:
         _fail(str(error), 2)
     except OSError as error:

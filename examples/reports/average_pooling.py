@@ -6,7 +6,8 @@ from functools import partial
 
 from minidl.data import Augmentation
 from minidl.models import AveragePoolConvNet
-from reports.record import Alias, Images, Network, Optimizer, Report, Reported, Row
+from reports.record import Alias, Images, Network, Optimizer, Report, Reported, Row, Study
+from reports.studies import feature_embedding
 
 __all__ = ["REPORT"]
 
@@ -102,6 +103,14 @@ REPORT = Report(
         ),
         _row("003-adagrad", "Adagrad", (0.7520, 0.7262, 0.7192), 43, optimizer=Optimizer("Adagrad", 0.001)),
         _row("003-rmsprop", "RMSprop", (0.8824, 0.8258, 0.8206), 25, optimizer=Optimizer("RMSprop", 0.001)),
+        Study(
+            "003-tsne",
+            "t-SNE of the features at the start, the middle and the end of training",
+            feature_embedding,
+            Reported(text="clusters appear, clearest at the last layer"),
+            needs=("003-k333",),
+            pictures=("003-tsne", "003-tsne-filters"),
+        ),
     ),
     comparisons={
         "003-augmentation": ("Augmentation, batches of 16", ("003-augment", "003-noaugment")),

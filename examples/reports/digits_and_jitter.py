@@ -6,7 +6,8 @@ from functools import partial
 
 from minidl.data import Augmentation, Jitter
 from minidl.models import MLP, MNISTConvNet, TwoConvNet
-from reports.record import NO_AUGMENTATION, Images, Network, Optimizer, Report, Reported, Row
+from reports.record import NO_AUGMENTATION, Images, Network, Optimizer, Report, Reported, Row, Study
+from reports.studies import worst_images
 
 __all__ = ["REPORT"]
 
@@ -91,6 +92,15 @@ REPORT = Report(
         _row("004-cifar-5", "the network without convolutions", CIFAR10, CIFAR_MLP, SGD, 20, 0.508, assumed=_MLP),
         _augmented_row("004-augment-20", "C2, jitter and flip", 20, 0.7266),
         _augmented_row("004-augment-40", "C2, jitter and flip, 40 epochs", 40, 0.7278, begins_like="004-augment-20"),
+        Study(
+            "004-worst",
+            "the ten test images of the highest loss",
+            worst_images,
+            Reported(text="figures 5 and 14"),
+            needs=("004-mnist-3", "004-cifar-2"),
+            images=("mnist", "cifar10"),
+            pictures=("004-worst-mnist", "004-worst-cifar10"),
+        ),
     ),
     comparisons={
         "004-mnist": ("MNIST", ("004-mnist-1", "004-mnist-3", "004-mnist-5", "004-mnist-mlp")),

@@ -7,7 +7,7 @@ from functools import partial
 from minidl.data import Augmentation
 from minidl.models import FourConvNet, WideConvNet
 from reports.record import Images, Network, Optimizer, Report, Reported, Row, Study
-from reports.studies import training_set_statistics
+from reports.studies import class_probabilities, training_set_statistics
 
 __all__ = ["REPORT"]
 
@@ -116,6 +116,14 @@ REPORT = Report(
             50,
             Reported("test_accuracy", 0.793),
             (LR,),
+        ),
+        Study(
+            "000-predict",
+            "test images beside their class probabilities",
+            class_probabilities,
+            Reported(text="figures 16 to 18: four of five images right"),
+            needs=("000-drop02",),
+            pictures=("000-predict",),
         ),
     ),
     comparisons={

@@ -138,8 +138,8 @@ class Alias:
 class Study:
     """A row that trains nothing: figures or pictures made from the data or from the weights of the rows in ``needs``.
 
-    ``make(place, options)`` does it and returns the figures for the result file. ``measure``: the figure that is shown
-    beside the reported one, as text.
+    ``make(place, data, rows)`` does it and returns the figures for the result file: it is given the data sets by name
+    and the records of the rows in ``needs``. ``pictures``: the names of the pictures that it leaves beside the result.
     """
 
     name: str
@@ -148,6 +148,7 @@ class Study:
     reported: Reported
     needs: tuple[str, ...] = ()
     images: tuple[str, ...] = ("cifar10",)
+    pictures: tuple[str, ...] = ()
     comment: str = ""
 
 
