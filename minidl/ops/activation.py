@@ -9,7 +9,7 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.errors import DTypeError
 from minidl.ops.elementwise import Exp, as_float
-from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import normalize_axes
 
 __all__ = ["leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
@@ -185,11 +185,24 @@ def _along(who: str, operation: type[Function], input: Any, dim: int) -> Any:
     return operation.apply(input, axis=axis)
 
 
-def softmax(input: T, dim: int) -> T:
-    """exp(input) / sum exp(input) along dim, computed without overflow; any shape. Source: torch.softmax."""
-    return _along("softmax", Softmax, input, dim)
+def _cast(who: str, input: Any, dtype: Any) -> Any:
+    if dtype is None:
+        return input
+    require_tensor(who, input)
+    return cast(input, dtype)
 
 
-def log_softmax(input: T, dim: int) -> T:
-    """input - log sum exp(input) along dim, computed without overflow; any shape. Source: torch.log_softmax."""
-    return _along("log_softmax", LogSoftmax, input, dim)
+def softmax(input: T, dim: int, *, dtype: Any = None) -> T:
+    """exp(input) / sum exp(input) along dim, computed without overflow; any shape.
+
+    dtype: to compute in (default: the input's). Source: torch.softmax.
+    """
+    return _along("softmax", Softmax, _cast("softmax", input, dtype), dim)
+
+
+def log_softmax(input: T, dim: int, *, dtype: Any = None) -> T:
+    """input - log sum exp(input) along dim, computed without overflow; any shape.
+
+    dtype: to compute in (default: the input's). Source: torch.log_softmax.
+    """
+    return _along("log_softmax", LogSoftmax, _cast("log_softmax", input, dtype), dim)

@@ -185,7 +185,7 @@ class Extremum(Function):
         need_a, need_b = self.needs_input_grad
         if need_a or need_b:  # what each gets; beside a NaN neither loses, and both get all, as in torch
             a_loses, b_loses = (a < b, b < a) if larger else (a > b, b > a)
-            half = (a == b) * namespace(a).asarray(0.5, a.dtype)
+            half = (a == b) * a.dtype.type(0.5)
             self.save_for_backward(~a_loses - half if need_a else None, ~b_loses - half if need_b else None)
         return namespace(a).maximum(a, b) if larger else namespace(a).minimum(a, b)
 

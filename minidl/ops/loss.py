@@ -10,7 +10,7 @@ from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
-from minidl.backend.arrays import check_same_device, ignore_float_errors, namespace
+from minidl.backend.arrays import check_same_device, device_of, ignore_float_errors, namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.activation import Softmax, log_softmax
@@ -18,12 +18,12 @@ from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import mean, sum
 from minidl.ops.shape import movedim, reshape, unsqueeze
 
-__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+__all__ = ["check_reduction", "cross_entropy", "mse_loss", "nll_loss"]
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def _reduction(who: str, reduction: str) -> None:
+def check_reduction(who: str, reduction: str) -> None:
     if reduction not in REDUCTIONS:
         raise ArgumentError(who, expected='reduction "mean", "sum" or "none"', got=repr(reduction))
 
@@ -171,6 +171,8 @@ def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index
     if target.data.shape != expected:
         raise ShapeError(who, expected=f"target of shape {expected} for input {shape}", got=str(target.data.shape))
     array = target.data
+    if device_of(array).type == "gpu":
+        return  # to look at the values would make the host wait for the GPU at every step
     if array.size and (array.min() < 0 or array.max() >= classes):
         wrong = array[((array < 0) | (array >= classes)) & (array != ignore_index)]
         if wrong.size:
@@ -206,12 +208,13 @@ def cross_entropy(
     ignore_index: a target that counts neither in the loss nor in the mean (class indices only). reduction: "mean"
     (over the weights of the targets that count; with probabilities over N * d1 * ...), "sum" or "none" (the target's
     shape). label_smoothing in [0, 1]: how much of the target is spread over all classes. Raises ShapeError,
-    ArgumentError (a target out of range), DTypeError. Source: torch.nn.functional.cross_entropy.
+    ArgumentError (a target out of range; on a GPU targets are not checked), DTypeError. Source:
+    torch.nn.functional.cross_entropy.
     """
     require_float("cross_entropy", input)
     require_tensor("cross_entropy", target)
     check_same_device("cross_entropy", input.data, target.data)
-    _reduction("cross_entropy", reduction)
+    check_reduction("cross_entropy", reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError("cross_entropy", expected="label_smoothing in [0, 1]", got=str(label_smoothing))
     classes = _class_axis("cross_entropy", input)
@@ -257,7 +260,7 @@ def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100
     require_float("nll_loss", input)
     require_tensor("nll_loss", target)
     check_same_device("nll_loss", input.data, target.data)
-    _reduction("nll_loss", reduction)
+    check_reduction("nll_loss", reduction)
     classes = _class_axis("nll_loss", input)
     _check_weight("nll_loss", weight, input, classes)
     _check_classes("nll_loss", input, target, classes, ignore_index)
@@ -266,14 +269,14 @@ def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100
     return losses.reshape(target.data.shape) if reduction == "none" else losses
 
 
-def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:
+def mse_loss(input: T, target: Any, reduction: str = "mean", weight: Any = None) -> T:
     """(input - target)^2, averaged over all elements, summed, or element by element.
 
-    input, target: one shape (other shapes that broadcast draw a warning, as in torch). Source:
-    torch.nn.functional.mse_loss.
+    input, target: one shape (other shapes that broadcast draw a warning, as in torch); weight: of the same shape, or
+    None; a mean is then divided by the sum of the weights. Source: torch.nn.functional.mse_loss.
     """
     require_float("mse_loss", input, target)
-    _reduction("mse_loss", reduction)
+    check_reduction("mse_loss", reduction)
     if input.data.shape != target.data.shape:
         warnings.warn(
             f"mse_loss: input {input.data.shape} and target {target.data.shape} differ and are broadcast; "
@@ -288,4 +291,13 @@ def mse_loss(input: T, target: Any, reduction: str = "mean") -> T:
             "mse_loss", expected=f"a target of the input's shape {input.data.shape}", got=str(target.data.shape)
         ) from None
     squares = difference * difference
+    if weight is not None:
+        require_float("mse_loss", input, weight)
+        if weight.data.shape != squares.data.shape:
+            raise ShapeError(
+                "mse_loss", expected=f"a weight for every element {squares.data.shape}", got=str(weight.data.shape)
+            )
+        squares = squares * weight
+        if reduction == "mean":
+            return sum(squares) / sum(weight)
     return squares if reduction == "none" else sum(squares) if reduction == "sum" else mean(squares)

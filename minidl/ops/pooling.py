@@ -14,7 +14,7 @@ from minidl.kernels.geometry import pool_output_size
 from minidl.ops.promotion import require_float
 from minidl.ops.windows import Pair, batched, check_fits, pair
 
-__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "geometry_of", "max_pool2d"]
 
 
 class MaxPool2d(Function):
@@ -112,7 +112,7 @@ class AdaptiveAvgPool2dGradient(Function):
         return AdaptiveAvgPool2d.evaluate(grad, output_size=self.output_size)
 
 
-def _geometry(
+def geometry_of(
     who: str, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Any, bool, dict[str, Any]]:
     """The checked input as (N, C, H, W), whether N was added, and the window as the kernels want it."""
@@ -158,7 +158,7 @@ def max_pool2d(
     return_indices also where each maximum stands in its image, as h * W + w (int64). Raises ShapeError, ArgumentError,
     DTypeError. Source: torch.nn.functional.max_pool2d.
     """
-    x, single, geometry = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    x, single, geometry = geometry_of("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     y, positions = MaxPool2d.apply(x, **geometry)
     if single:
         y = y.squeeze(0)
@@ -185,7 +185,7 @@ def avg_pool2d(
     instead. Result (N, C, oh, ow). Raises ShapeError, ArgumentError, DTypeError. Source:
     torch.nn.functional.avg_pool2d.
     """
-    x, single, geometry = _geometry("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
+    x, single, geometry = geometry_of("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
     del geometry["dilation"]
     if divisor_override is not None and (not hasattr(divisor_override, "__index__") or divisor_override == 0):
         raise ArgumentError(

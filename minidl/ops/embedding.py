@@ -1,0 +1,85 @@
+"""Embeddings: rows of a table, picked by integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidl.autograd.base import T
+from minidl.autograd.function import Function
+from minidl.backend.arrays import check_same_device, namespace
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.indexing import ScatterAdd
+from minidl.ops.promotion import require_float, require_tensor
+
+__all__ = ["embedding"]
+
+
+class Embedding(Function):
+    """weight[indices]; ``share`` says how much of each place's gradient its row receives."""
+
+    def forward(self, weight: Any, indices: Any, padding_idx: int | None, by_frequency: bool) -> Any:
+        xp = namespace(weight)
+        self.shape = weight.shape
+        share = None
+        if self.needs_input_grad[0] and by_frequency:
+            counts = xp.bincount(indices.reshape(-1), minlength=len(weight))
+            share = (1 / counts[indices]).astype(weight.dtype)
+        if self.needs_input_grad[0] and padding_idx is not None:
+            share = (indices != padding_idx).astype(weight.dtype) * (1 if share is None else share)
+        self.save_for_backward(indices, share)
+        return weight[indices]
+
+    def backward(self, grad: Any) -> Any:
+        indices, share = self.saved_arrays
+        if share is not None:
+            grad = grad * share[..., None]  # (...) -> (..., 1) beside (..., D)
+        return ScatterAdd.evaluate(grad, index=indices, shape=self.shape), None
+
+
+def embedding(
+    input: T,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> T:
+    """weight[input]: one row of the table for every integer.
+
+    input: integers in [0, K), any shape (...); weight: (K, D); result (..., D). padding_idx: a row that receives no
+    gradient. max_norm: rows that are picked and whose norm (of order norm_type) is larger are shortened to it first,
+    in place. scale_grad_by_freq: divide each row's gradient by how often the row was picked. sparse: must be False.
+    Raises ArgumentError (an index out of range), ShapeError, DTypeError. Source: torch.nn.functional.embedding.
+    """
+    require_tensor("embedding", input, weight)
+    require_float("embedding", weight)
+    check_same_device("embedding", input.data, weight.data)
+    if sparse:
+        raise ArgumentError("embedding", expected="sparse=False", got="True", hint="There are no sparse tensors.")
+    if input.data.dtype.kind not in "iu":
+        raise DTypeError("embedding", expected="integers as input", got=str(input.data.dtype))
+    if weight.data.ndim != 2:
+        raise ShapeError("embedding", expected="a weight (K, D)", got=str(weight.data.shape))
+    rows, indices = weight.data.shape[0], input.data
+    if padding_idx is not None:
+        if isinstance(padding_idx, bool) or not hasattr(padding_idx, "__index__") or not -rows <= padding_idx < rows:
+            raise ArgumentError("embedding", expected=f"padding_idx in [-{rows}, {rows})", got=repr(padding_idx))
+        padding_idx = padding_idx.__index__() % rows
+    if indices.size and (indices.min() < 0 or indices.max() >= rows):
+        raise ArgumentError(
+            "embedding", expected=f"integers in [0, {rows})", got=f"{int(indices.min())} to {int(indices.max())}"
+        )
+    if max_norm is not None:
+        _shorten(weight, indices, max_norm, norm_type)
+    return Embedding.apply(weight, input, padding_idx=padding_idx, by_frequency=bool(scale_grad_by_freq))
+
+
+def _shorten(weight: Any, indices: Any, max_norm: float, norm_type: float) -> None:
+    """Bring the rows that are picked to a norm of at most ``max_norm``, in place, outside the graph."""
+    xp = namespace(indices)
+    picked = xp.unique(indices)
+    rows = weight.data[picked]
+    norms = (xp.abs(rows) ** norm_type).sum(1, keepdims=True) ** (1 / norm_type)
+    factor = xp.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+    weight.detach()[picked] = weight._make((rows * factor).astype(rows.dtype))
