@@ -20,7 +20,7 @@ __all__ = ["Conversions"]
 Self = TypeVar("Self", bound="Conversions")
 
 
-class _Move(Function):
+class Move(Function):
     """The same values on another device; the gradient is moved back."""
 
     def forward(self, x: Any, device: Device) -> Any:
@@ -28,7 +28,7 @@ class _Move(Function):
         return to_device(x, device)
 
     def backward(self, grad: Any) -> Any:
-        return _Move.evaluate(grad, device=self.device)
+        return Move.evaluate(grad, device=self.device)
 
 
 class Conversions(Description):
@@ -55,7 +55,7 @@ class Conversions(Description):
         if dtype is not None:
             result = promotion.cast(result, dtype)
         if device is not None and Device(device) != result.device:
-            result = _Move.apply(result, device=Device(device))
+            result = Move.apply(result, device=Device(device))
         return shape.clone(result) if copy and result is self else result
 
     def type(self: Self, dtype: Any) -> Self:

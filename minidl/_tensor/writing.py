@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from minidl._tensor.conversions import Move
 from minidl._tensor.description import Description, not_while_recording
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.modes import state
-from minidl.backend.arrays import namespace, to_device
+from minidl.backend.arrays import asarray, check_same_device, device_of, on_device_of, to_device
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype
 from minidl.backend.random import Generator, default_generator
@@ -78,7 +79,8 @@ class Writing(Description):
             )
         if values.dtype.kind == "f" and self.data.dtype.kind != "f":
             raise DTypeError(who, expected=f"a result that fits {self.data.dtype}", got=str(values.dtype))
-        self.data[...] = values
+        with on_device_of(self.data):
+            self.data[...] = values
         self._bump()
         if state.recorder is not None:
             state.recorder.write(self, Ellipsis, values)
@@ -132,8 +134,12 @@ class Writing(Description):
         return self.fill_(0)
 
     def copy_(self: Self, source: Any) -> Self:
-        """The elements of ``source`` (a tensor or array that broadcasts to this shape), in place."""
-        self[...] = source if isinstance(source, BaseTensor) else self._make(namespace(self.data).asarray(source))
+        """The elements of ``source`` (a tensor or array that broadcasts to this shape, on any device), in place."""
+        if not isinstance(source, BaseTensor):
+            source = self._make(asarray(source, device=device_of(self.data)))
+        elif device_of(source.data) != device_of(self.data):
+            source = Move.apply(source, device=device_of(self.data))
+        self[...] = source
         return self
 
     def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
@@ -160,9 +166,11 @@ class Writing(Description):
             return
         raw = value.data if isinstance(value, BaseTensor) else value
         place = indexing.raw_index(index)
+        check_same_device("indexing", self.data, raw)
         try:
-            part, rest = indexing.resolve(self.data, place)
-            part[rest] = raw
+            with on_device_of(self.data):
+                part, rest = indexing.resolve(self.data, place)
+                part[rest] = raw
         except ValueError as error:
             raise ShapeError("indexing", expected="a value that fits the indexed part", got=str(error)) from None
         self._bump()

@@ -9,7 +9,7 @@ from typing import Any
 from minidl.autograd.base import BaseTensor, Edge
 from minidl.autograd.function import Function
 from minidl.autograd.modes import set_grad_enabled, state
-from minidl.backend.arrays import check_same_device, ignore_float_errors, namespace
+from minidl.backend.arrays import check_same_device, ignore_float_errors, namespace, on_device_of
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 __all__ = ["backward", "grad"]
@@ -29,11 +29,12 @@ class _Sum:
         self.owned = owned
 
     def add(self, value: Any) -> None:
-        if self.owned and not isinstance(value, BaseTensor) and self.value.ndim:
-            self.value += value
-        else:
-            self.value = self.value + value
-            self.owned = True
+        with on_device_of(value):
+            if self.owned and not isinstance(value, BaseTensor) and self.value.ndim:
+                self.value += value
+            else:
+                self.value = self.value + value
+                self.owned = True
 
 
 def _count_uses(roots: Sequence[Any]) -> dict[Any, int]:
@@ -99,14 +100,16 @@ def _run(
                     wanted[node, index] = total.value
         if isinstance(node, BaseTensor):
             if wanted is None and slots:
-                _accumulate(node, slots[0], create_graph)
+                with on_device_of(node.data):
+                    _accumulate(node, slots[0], create_graph)
             continue
         edges = node._edges
         if slots and (useful is None or any(edge is not None and edge[0] in useful for edge in edges)):
-            incoming = _incoming(node, slots, as_tensors)
             node._as_tensors = as_tensors
             try:
-                results = type(node).backward(node, *incoming)
+                with on_device_of(next(iter(slots.values())).value):
+                    incoming = _incoming(node, slots, as_tensors)
+                    results = type(node).backward(node, *incoming)
             finally:
                 node._as_tensors = False
             if not isinstance(results, tuple):
@@ -215,7 +218,8 @@ def _root_gradient(who: str, tensor: BaseTensor, gradient: Any, as_tensors: bool
                 got=f"shape {tensor.data.shape} and no gradient",
                 hint="Reduce the tensor first, for example with .sum() or .mean(), or pass the gradient.",
             )
-        value = xp.ones_like(tensor.data)
+        with on_device_of(tensor.data):
+            value = xp.ones_like(tensor.data)
         return tensor._make(value) if as_tensors else value
     if not isinstance(gradient, BaseTensor):
         raise DTypeError(who, expected="the gradient as a Tensor", got=type(gradient).__name__)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from minidl.autograd.base import BaseTensor, Edge, Version
 from minidl.autograd.modes import state
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.backend import gpu
+from minidl.backend.arrays import as_result, check_same_device, namespace, on_device_of
 from minidl.errors import DTypeError, GraphError
 
 __all__ = ["Function", "once_differentiable"]
@@ -80,8 +81,8 @@ class Function:
                     record = True
                 if first is None:
                     first = x
-                elif type(array) is not type(first.data):
-                    check_same_device(cls.__name__, array, first.data)
+                elif gpu.several or type(array) is not type(first.data):
+                    check_same_device(cls.__name__, first.data, array)
             else:
                 arrays.append(x)
             edges.append(edge)
@@ -95,7 +96,12 @@ class Function:
             node._input_shapes = tuple([getattr(array, "shape", ()) for array in arrays])
         else:
             node.needs_input_grad = (False,) * len(arrays)
-        result = node._wrap(cls.forward(node, *arrays, **options), inputs, arrays, first, record)
+        if gpu.several:
+            with on_device_of(first.data):
+                results = cls.forward(node, *arrays, **options)
+        else:
+            results = cls.forward(node, *arrays, **options)
+        result = node._wrap(results, inputs, arrays, first, record)
         if state.recorder is not None:
             state.recorder.operation(node, inputs, options, result if type(result) is tuple else (result,))
         return result
@@ -130,7 +136,7 @@ class Function:
         self, out: Any, index: int, inputs: tuple[Any, ...], arrays: list[Any], first: BaseTensor, recorded: bool
     ) -> Any:
         """A tensor around result number ``index``; if it is a view of an input it shares that input's version."""
-        array = out if type(out) is type(first.data) else namespace(first.data).asarray(out)
+        array = out if type(out) is type(first.data) else as_result(out, first.data)
         version = None
         base = array.base
         if base is not None or array is arrays[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from minidl.backend.device import CPU, Device
 from minidl.errors import DeviceError
 
 __all__ = [
+    "as_result",
     "asarray",
     "check_same_device",
     "device_of",
@@ -18,6 +20,7 @@ __all__ = [
     "is_array",
     "is_gpu_array",
     "namespace",
+    "on_device_of",
     "to_device",
     "to_numpy",
 ]
@@ -43,8 +46,28 @@ def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:
     if device.type == "cpu":
         return np.asarray(value, dtype)
     gpu.require(device.index)
-    with gpu.cupy().cuda.Device(device.index):
+    with gpu.cupy().cuda.Device(device.index), gpu.explain_out_of_memory("to"):
         return gpu.cupy().asarray(value, dtype)
+
+
+def as_result(value: Any, like: Any) -> Any:
+    """What an operation gave as array: NumPy's scalars become arrays without axes, numbers arrays beside ``like``."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    return value if is_array(value) else namespace(like).asarray(value)
+
+
+def on_device_of(array: Any) -> AbstractContextManager[Any]:
+    """A context in which the GPU of ``array`` is the one that computes; nothing on the CPU or where there is one GPU.
+
+    CuPy computes on the current device wherever its operands lie. Source: torch's device guard.
+    """
+    if not gpu.several or isinstance(array, (np.ndarray, np.generic)) or not is_array(array):
+        return _NOTHING
+    return gpu.cupy().cuda.Device(array.device.id)
+
+
+_NOTHING = nullcontext()
 
 
 def device_of(array: Any) -> Device:
@@ -56,11 +79,21 @@ def device_of(array: Any) -> Device:
 
 def to_device(array: Any, device: Device) -> Any:
     """The array on ``device``: itself if it lies there, else a copy in the same memory order."""
-    if device_of(array) == device:
+    here = device_of(array)
+    if here == device:
         return array
     if device.type == "cpu":
         return to_numpy(array)
-    return asarray(array, device=device)
+    gpu.require(device.index)
+    with gpu.cupy().cuda.Device(device.index), gpu.explain_out_of_memory("to"):
+        if here.type == "gpu":
+            return array.copy(order="K")  # from the other GPU to the current one
+        if array.flags.c_contiguous:
+            return gpu.cupy().asarray(array)
+        axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+        inverse = sorted(range(array.ndim), key=axes.__getitem__)
+        # As it lies, so that nothing is rearranged on the host: (N, C, H, W) over (N, H, W, C) memory stays that.
+        return gpu.cupy().asarray(np.ascontiguousarray(array.transpose(axes))).transpose(inverse)
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -77,11 +110,11 @@ def ignore_float_errors() -> Any:
 
 def check_same_device(who: str, *arrays: Any) -> None:
     """DeviceError naming the operation unless all arrays lie on one device."""
-    devices = [str(device_of(array)) for array in arrays if is_array(array)]
-    if len(set(devices)) > 1:
+    devices = [device_of(array) for array in arrays if is_array(array)]
+    if any(device is not devices[0] and device != devices[0] for device in devices):
         raise DeviceError(
             who,
             expected="all tensors on one device",
-            got=" and ".join(devices),
+            got=" and ".join(map(str, devices)),
             hint='Move one of them with .to("cpu") or .to("gpu").',
         )

@@ -31,6 +31,9 @@ __all__ = [
 _CPU = 'or use "cpu"'
 _WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")  # of these, only one may be installed
 
+# Whether this machine has more than one GPU: only then must care be taken which of them is the current one.
+several = False
+
 # CUDA's numbers for what getDeviceCount can complain of.
 _DRIVER_TOO_OLD, _NO_DEVICE = 35, 100
 
@@ -39,7 +42,7 @@ class _Found(NamedTuple):
     """What there is: the cupy module or None, the number of GPUs, what is missing, and what to do about it."""
 
     module: Any
-    count: int
+    devices: int
     problem: str = ""
     hint: str = ""
 
@@ -115,6 +118,8 @@ def _find() -> _Found:
         return _Found(module, 0, *_explain(error, module))
     if not count:
         return _Found(module, 0, "CUDA sees no device", f"Look with nvidia-smi, {_CPU}.")
+    global several
+    several = count > 1
     return _Found(module, count)
 
 
@@ -128,12 +133,12 @@ def cupy() -> Any:
 
 def is_available() -> bool:
     """Whether CuPy is installed and sees at least one GPU."""
-    return _find().count > 0
+    return _find().devices > 0
 
 
 def device_count() -> int:
     """The number of GPUs that CuPy sees."""
-    return _find().count
+    return _find().devices
 
 
 def require(index: int) -> None:
@@ -143,9 +148,9 @@ def require(index: int) -> None:
         raise DeviceError(
             "device", expected="an NVIDIA GPU reached through CuPy", got=f"none: {found.problem}", hint=found.hint
         )
-    if index >= found.count:
-        last = f"gpu:{found.count - 1}"
-        names = last if found.count == 1 else f"gpu:0 to {last}"
+    if index >= found.devices:
+        last = f"gpu:{found.devices - 1}"
+        names = last if found.devices == 1 else f"gpu:0 to {last}"
         raise DeviceError("device", expected=f"a GPU of this machine ({names})", got=f"gpu:{index}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from minidl._factories import tensor
 from minidl._tensor import Tensor
 from minidl.autograd.modes import enable_grad, state
+from minidl.backend.arrays import on_device_of
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
@@ -144,7 +145,8 @@ class Optimizer:
                         expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
                         got=f"shape {tuple(gradient.shape)}",
                     )
-                self.update(parameter, group)
+                with on_device_of(parameter.data):
+                    self.update(parameter, group)
                 parameter._bump()  # backward refuses arrays that were saved before this write
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 
 from minidl._tensor import Tensor
 from minidl.autograd.modes import no_grad
+from minidl.backend import gpu
+from minidl.backend.arrays import on_device_of
 from minidl.backend.device import CPU, Device
 from minidl.data.loader import DataLoader
 from minidl.errors import ArgumentError
@@ -46,8 +48,9 @@ class RunningFigures:
         """Count a batch: its mean loss (), its scores (N, C), its classes (N,)."""
         count = len(labels)
         self.images += count
-        self._loss = self._loss + loss.data.astype("float64") * count
-        self._right = self._right + (outputs.data.argmax(axis=1) == labels.data).sum()
+        with on_device_of(loss.data):
+            self._loss = self._loss + loss.data.astype("float64") * count
+            self._right = self._right + (outputs.data.argmax(axis=1) == labels.data).sum()
 
     @property
     def loss(self) -> float:
@@ -60,6 +63,7 @@ class RunningFigures:
         return int(self._right) / self.images if self.images else float("nan")
 
 
+@gpu.explain_out_of_memory("train_epoch")
 def train_epoch(
     model: Module,
     loader: DataLoader,
@@ -94,6 +98,7 @@ def train_epoch(
     return _finished("train_epoch", figures, start)
 
 
+@gpu.explain_out_of_memory("evaluate")
 def evaluate(
     model: Module,
     loader: DataLoader,
@@ -124,6 +129,7 @@ def evaluate(
     return _finished("evaluate", figures, start)
 
 
+@gpu.explain_out_of_memory("predict")
 def predict(model: Module, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
     """Class probabilities (M, C) and labels (M,) of all images of ``loader``, in its order, in evaluation mode.
 
@@ -137,7 +143,7 @@ def predict(model: Module, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
         with no_grad():
             for images, labels in loader:
                 probabilities.append(softmax(model(images.to(device)), 1).cpu().numpy())
-                classes.append(labels.numpy())
+                classes.append(labels.cpu().numpy())
     finally:
         model.train(training)
     if not classes:

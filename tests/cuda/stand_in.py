@@ -480,12 +480,40 @@ def _clip(self: ndarray, min: Any = None, max: Any = None) -> ndarray:
 
 ndarray.clip = _clip  # type: ignore[attr-defined]
 
+
+class StandInEngine:
+    """An engine for the launcher: another one's kernels on the stand-in's arrays, taped like all work."""
+
+    def __init__(self, kernels: Any) -> None:
+        self.kernels = kernels
+
+    def is_array(self, value: Any) -> bool:
+        return isinstance(value, ndarray)
+
+    def load(self, name: str, source: str, real: str, signatures: Any) -> Callable[[str], Any]:
+        functions = self.kernels.load(name, source, real, signatures)
+
+        def function(kernel: str) -> Any:
+            launch = functions(kernel)
+
+            def run(grid: tuple[int, ...], threads: int, values: list[Any]) -> None:
+                arrays = [x for value in values for x in (value if isinstance(value, list) else [value])]
+                memory = [_host(x) for x in arrays if isinstance(x, ndarray)]
+                kept = [list(value) if isinstance(value, list) else value for value in values]
+                StandIn.now.launches += 1
+                StandIn.now.work(lambda: launch(grid, threads, kept), *memory)
+
+            return run
+
+        return function
+
+
 # --- The module -----------------------------------------------------------------------------------------------------
 
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
     abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp flip
-    floor greater isfinite isnan less log logical_and logical_not logical_or maximum mean minimum multiply
+    floor greater isfinite isnan less log logical_and logical_not logical_or matmul maximum mean minimum multiply
     negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"

@@ -68,16 +68,16 @@ def _output_gradients(outputs: list[Any], dtype: type = np.float64) -> list[np.n
 
 def _numpy(tensor: Any) -> np.ndarray:
     tensor = tensor.detach()
-    return np.asarray(tensor.numpy(force=True) if isinstance(tensor, torch.Tensor) else tensor.numpy())
+    return np.asarray(tensor.numpy(force=True) if isinstance(tensor, torch.Tensor) else tensor.cpu().numpy())
 
 
 def _dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def forward(case: Case) -> float:
-    """Values, shapes, dtypes and requires_grad flags of all outputs."""
-    ours, theirs = (Run(library, case, _arrays(case)) for library in (minidl, torch))
+def forward(case: Case, mine: Any = minidl) -> float:
+    """Values, shapes, dtypes and requires_grad flags of all outputs. ``mine``: minidl, or minidl on another device."""
+    ours, theirs = (Run(library, case, _arrays(case)) for library in (mine, torch))
     assert len(ours.outputs) == len(theirs.outputs)
     worst = 0.0
     for our, their in zip(ours.outputs, theirs.outputs, strict=True):
@@ -107,9 +107,9 @@ def _worst(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
     return max((relative_error(our, their) for our, their in zip(ours, theirs, strict=True)), default=0.0)
 
 
-def first_order(case: Case) -> float:
+def first_order(case: Case, mine: Any = minidl) -> float:
     """Gradients of every input under a random, non-constant output gradient."""
-    ours, theirs = (Run(library, case, _arrays(case)) for library in (minidl, torch))
+    ours, theirs = (Run(library, case, _arrays(case)) for library in (mine, torch))
     gradients = _output_gradients(theirs.smooth_outputs)
     return _worst(_backward(ours, gradients), _backward(theirs, gradients))
 
@@ -128,12 +128,12 @@ def _double_backward(run: Run, gradients: list[np.ndarray]) -> list[np.ndarray]:
     return [np.zeros(tuple(x.shape)) if g is None else _numpy(g) for g, x in pairs]
 
 
-def second_order(case: Case) -> float:
+def second_order(case: Case, mine: Any = minidl) -> float:
     """Gradients of gradients, with respect to the inputs and to the output gradient.
 
     And the gradients on the way there, which under ``create_graph`` may come from another form of the operation.
     """
-    ours, theirs = (Run(library, case, _arrays(case)) for library in (minidl, torch))
+    ours, theirs = (Run(library, case, _arrays(case)) for library in (mine, torch))
     gradients = _output_gradients(theirs.smooth_outputs)
     return _worst(_double_backward(ours, gradients), _double_backward(theirs, gradients))
 
@@ -155,9 +155,9 @@ def gradcheck(case: Case) -> bool:
     return bool(minidl.autograd.gradcheck(smooth, tuple(run.differentiable)))
 
 
-def single_precision(case: Case) -> float:
+def single_precision(case: Case, mine: Any = minidl) -> float:
     """float32 in, float32 out and float32 gradients, close to torch's float64."""
-    ours, theirs = Run(minidl, case, _arrays(case, np.float32)), Run(torch, case, _arrays(case))
+    ours, theirs = Run(mine, case, _arrays(case, np.float32)), Run(torch, case, _arrays(case))
     for our, their in zip(ours.outputs, theirs.outputs, strict=True):
         assert _dtype(our) == _dtype(their).replace("float64", "float32")
     gradients = _output_gradients(theirs.smooth_outputs)
@@ -198,9 +198,9 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def strided(case: Case, layout: Callable[[np.ndarray], np.ndarray]) -> float:
+def strided(case: Case, layout: Callable[[np.ndarray], np.ndarray], mine: Any = minidl) -> float:
     """Values and gradients when inputs and output gradients lie strangely in memory."""
-    ours = Run(minidl, case, [layout(array) for array in _arrays(case)])
+    ours = Run(mine, case, [layout(array) for array in _arrays(case)])
     theirs = Run(torch, case, _arrays(case))
     gradients = _output_gradients(theirs.smooth_outputs)
     got, want = _backward(ours, [layout(gradient) for gradient in gradients]), _backward(theirs, gradients)

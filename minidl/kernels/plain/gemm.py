@@ -13,7 +13,8 @@ Array = Any
 
 def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
     """Matrix product: a (M, K), b (K, N), bias (N,) or None -> a @ b + bias (M, N), C-contiguous; any strides."""
-    y = np.ascontiguousarray(a @ b)
+    y = a @ b
+    y = y if y.flags.c_contiguous else y.copy(order="C")
     if bias is not None:
         y += bias
     return y
