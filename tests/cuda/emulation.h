@@ -7,6 +7,7 @@
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +28,8 @@ static Index threadIdx, blockIdx, blockDim, gridDim;
 using std::exp;
 using std::fabs;
 using std::log;
+using std::max;
+using std::min;
 using std::sqrt;
 using std::tanh;
 

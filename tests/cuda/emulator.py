@@ -23,7 +23,8 @@ HEADER = Path(__file__).with_name("emulation.h")
 OPTIONS = ("-std=c++17", "-O2", "-g", "-shared", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function")
 
 _POINTER = re.compile(
-    r"\b(const\s+)?(real|float|double|int|long long|unsigned(?: char| long long)?|T)\s*\*\s*(?:__restrict__\s+)?(?=\w)"
+    r"\b(const\s+)?(real|float|double|int|long long|unsigned(?: char| long long)?|\w+(?=\s*\*\s*__restrict__))"
+    r"\s*\*\s*(?:__restrict__\s+)?(?=\w)"
 )
 
 

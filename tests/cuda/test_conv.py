@@ -88,8 +88,8 @@ def test_every_memory_order(emulator: Emulator) -> None:
     x, weight, bias, grad = arrays(case, np.float64)
     geometry = case[2:]
     for images, filters, upstream in zip(orders(x), orders(weight), orders(grad)):
-        agree(emulator, cuda.conv2d_forward, plain.conv2d_forward, images, filters, bias[::-1], *case[2:])
-        agree(emulator, cuda.conv2d_input_gradient, plain.conv2d_input_gradient, upstream, filters, x.shape, *case[2:])
+        agree(emulator, cuda.conv2d_forward, plain.conv2d_forward, images, filters, bias[::-1], *geometry)
+        agree(emulator, cuda.conv2d_input_gradient, plain.conv2d_input_gradient, upstream, filters, x.shape, *geometry)
         agree(
             emulator,
             cuda.conv2d_weight_gradient,

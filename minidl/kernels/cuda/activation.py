@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minidl.kernels.cuda.layout import contiguous, dense, in_order_of, to_channels_outermost
-from minidl.kernels.cuda.shared import THREADS, blocks, empty, empty_like, few_blocks, program
+from minidl.kernels.cuda.shared import THREADS, WARP, blocks, empty, empty_like, few_blocks, program
 
 __all__ = [
     "bias_relu_forward",
@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 CUDA = program("activation")
-WARP = 32
 
 
 def _forward(kernel: str, x: Any, *numbers: float) -> Any:

@@ -12,11 +12,22 @@ from minidl.backend.arrays import namespace
 from minidl.backend.launcher import Program
 from minidl.backend.layout import channels_outermost
 
-__all__ = ["THREADS", "blocks", "empty", "empty_channels_outermost", "empty_like", "few_blocks", "program", "window"]
+__all__ = [
+    "THREADS",
+    "WARP",
+    "blocks",
+    "empty",
+    "empty_channels_outermost",
+    "empty_like",
+    "few_blocks",
+    "program",
+    "window",
+]
 
 Pair = tuple[int, int]
 
 THREADS = 256  # in a block: eight warps, few enough that a block with many registers still fits
+WARP = 32  # threads that run in step, and can exchange numbers without memory
 MOST_BLOCKS = 132 * 16  # more than a large GPU (132 multiprocessors) runs at once: threads then go round in a loop
 
 
