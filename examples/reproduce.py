@@ -303,7 +303,9 @@ def _kept(session: Session | None) -> str:
     if place.name in session.finished or not place.checkpoint.exists():
         return done or " No epoch was finished."
     epochs = read_notes(place.checkpoint).get("epochs", 0)
-    return f"{done} Of {place.name}, {epochs} epoch{'' if epochs == 1 else 's'} are kept: --resume goes on from there."
+    return (
+        f"{done} Of {place.name}, {epochs} epoch{' is' if epochs == 1 else 's are'} kept: --resume goes on from there."
+    )
 
 
 def _fail(message: str, status: int) -> NoReturn:
