@@ -7,8 +7,9 @@ from typing import Any
 from minidl.backend import cublas
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError
+from minidl.kernels.cuda.reduction import channel_sum
 
-__all__ = ["gemm"]
+__all__ = ["channel_sum", "gemm"]
 
 
 def gemm(a: Any, b: Any, bias: Any | None = None, out: Any | None = None, accumulate: bool = False) -> Any:
