@@ -74,7 +74,7 @@ def _from_the_inside(input: Any, pairs: list[tuple[int, int]], axes: int, mode: 
     for axis, ((before, after), n) in enumerate(zip(pairs, shape)):
         if not before and not after:
             continue
-        most = {"reflect": n - 1, "circular": n, "replicate": before + after if n else -1}[mode]
+        most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else -1}[mode]
         if max(before, after) > most:
             raise ShapeError(
                 "pad", expected=f'widths of at most {max(most, 0)} with mode "{mode}" along axis {axis}', got=str(shape)

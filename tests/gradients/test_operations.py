@@ -8,13 +8,17 @@ import pytest
 
 import minidl
 from gradients import (
+    cases_accumulation,
     cases_activation,
     cases_arithmetic,
+    cases_arrangement,
     cases_conv,
+    cases_elementwise,
     cases_loss,
     cases_matmul,
     cases_normalization,
     cases_pooling,
+    cases_products,
     cases_reduction,
     cases_shape,
     checks,
@@ -24,9 +28,13 @@ from gradients.report import Report
 
 FAMILIES = (
     cases_arithmetic,
+    cases_elementwise,
     cases_matmul,
+    cases_products,
     cases_reduction,
+    cases_accumulation,
     cases_shape,
+    cases_arrangement,
     cases_conv,
     cases_pooling,
     cases_normalization,

@@ -19,7 +19,7 @@ def erf(x: Any) -> Any:
     For |x| < 2 the series 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (1*3*...*(2n+1)), whose terms are all of one sign;
     beyond, 1 - erfc(x) with the continued fraction of erfc. Source: Abramowitz and Stegun 7.1.6 and 7.1.14.
     """
-    z = np.asarray(x, dtype=np.float64, like=x)
+    z = np.multiply(x, 1.0, dtype=np.float64)  # in float64, whatever library x is of
     small = np.clip(z, -_SPLIT, _SPLIT)
     term = small
     total = small
