@@ -65,12 +65,7 @@ extern "C" __global__ void softmax_rows(C_ORDER const real *__restrict__ x, C_OR
     int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
     if (row >= rows) return;  // whole warps leave
     long long start = (long long)row * length;
-    real largest = x[start];
-    for (int i = lane; i < length; i += WARP) largest = x[start + i] > largest ? x[start + i] : largest;
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-        real other = __shfl_xor_sync(ALL_LANES, largest, offset);
-        largest = other > largest ? other : largest;
-    }
+    real largest = warp_largest(x, start, length);
     real sum = 0;
     for (int i = lane; i < length; i += WARP) sum += exp(x[start + i] - largest);
     sum = warp_sum(sum);

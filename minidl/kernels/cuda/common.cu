@@ -30,6 +30,17 @@ __device__ inline T warp_sum(T value) {
     return lane_sum(value, WARP);
 }
 
+// The largest of `length` numbers from x[start], for every lane of the warp; NaN is passed over.
+__device__ inline real warp_largest(const real *__restrict__ x, long long start, int length) {
+    real largest = x[start];
+    for (int i = threadIdx.x % WARP; i < length; i += WARP) largest = x[start + i] > largest ? x[start + i] : largest;
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+        real other = __shfl_xor_sync(ALL_LANES, largest, offset);
+        largest = other > largest ? other : largest;
+    }
+    return largest;
+}
+
 // The sum over all threads of a block (whole warps of them), for each: in a tree within warps, then warp after warp.
 template <typename T>
 __device__ inline T block_sum(T value) {
