@@ -160,6 +160,11 @@ def conv_transpose2d(
     pads, extra = (numbers(who, n, v, 0, 2) for n, v in (("padding", padding), ("output_padding", output_padding)))
     if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations)):
         raise ArgumentError(who, expected="output_padding below stride or dilation", got=f"{extra} and {strides}")
+    # Where dilation allows output_padding to reach the stride, the input itself gets rows or columns of zeros.
+    beyond = [e // s for e, s in zip(extra, strides)]
+    if any(beyond):
+        x = pad(x, (0, beyond[1], 0, beyond[0]))
+        extra = tuple([e % s for e, s in zip(extra, strides)])
     kernel = weight.data.shape
     sizes = tuple(
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1

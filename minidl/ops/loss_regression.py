@@ -14,7 +14,7 @@ from minidl.ops.loss import check_reduction
 from minidl.ops.promotion import require_float
 from minidl.ops.reduction import mean, sum
 
-__all__ = ["difference", "huber_loss", "l1_loss", "reduced", "smooth_l1_loss"]
+__all__ = ["difference", "huber_loss", "l1_loss", "reduced", "smooth_l1_loss", "weighted"]
 
 
 def difference(who: str, input: Any, target: Any, reduction: str) -> Any:
@@ -35,13 +35,19 @@ def difference(who: str, input: Any, target: Any, reduction: str) -> Any:
         ) from None
 
 
+def weighted(who: str, losses: Any, weight: Any) -> Any:
+    """The losses times their weights, which have the same shape; the losses themselves without weights."""
+    if weight is None:
+        return losses
+    require_float(who, losses, weight)
+    if weight.data.shape != losses.data.shape:
+        raise ShapeError(who, expected=f"a weight for every loss, {losses.data.shape}", got=str(weight.data.shape))
+    return losses * weight
+
+
 def reduced(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
     """The losses as they are, their sum, or their mean; times the weights, over whose sum the mean then goes."""
-    if weight is not None:
-        require_float(who, losses, weight)
-        if weight.data.shape != losses.data.shape:
-            raise ShapeError(who, expected=f"a weight for every loss, {losses.data.shape}", got=str(weight.data.shape))
-        losses = losses * weight
+    losses = weighted(who, losses, weight)
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -72,13 +78,15 @@ def smooth_l1_loss(input: T, target: Any, reduction: str = "mean", beta: float =
 
 
 def huber_loss(input: T, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> T:
-    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); d = input - target; averaged.
+    """d^2 / 2 where |d| < delta, else delta (|d| - delta / 2); d = input - target; averaged.
 
-    Raises ArgumentError unless delta is above 0. Source: torch.nn.functional.huber_loss; Huber 1964.
+    weight: a factor for every loss, or None; a mean is over their number, not over the sum of the weights. Raises
+    ArgumentError unless delta is above 0. Source: torch.nn.functional.huber_loss; Huber 1964.
     """
     real("huber_loss", delta=delta)
     if not delta > 0:
         raise ArgumentError("huber_loss", expected="delta above 0", got=repr(delta))
     d = difference("huber_loss", input, target, reduction)
     size = abs(d)
-    return reduced("huber_loss", where(size <= delta, d * d * 0.5, (size - 0.5 * delta) * delta), reduction, weight)
+    losses = where(size < delta, d * d * 0.5, (size - 0.5 * delta) * delta)
+    return reduced("huber_loss", weighted("huber_loss", losses, weight), reduction)

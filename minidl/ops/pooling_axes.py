@@ -112,7 +112,7 @@ def _adaptive_max(who: str, input: Any, size: tuple[int, int], return_indices: b
     # (oh, 1, kh, 1) and (1, ow, 1, kw) pick (N, C, oh, ow, kh, kw) from (N, C, H, W)
     row, column = rows[:, None, :, None], columns[None, :, None, :]
     windows = x[:, :, row, column]
-    y, position = reduction.max(windows.reshape(*windows.data.shape[:4], -1), -1)
+    y, position = reduction.max(windows.reshape(*windows.data.shape[:4], rows.shape[1] * columns.shape[1]), -1)
     if single:
         y = y.squeeze(0)
     if not return_indices:
