@@ -53,3 +53,36 @@ __device__ inline T block_sum(T value) {
     for (int warp = 0; warp < (int)blockDim.x / WARP; ++warp) total += parts[warp];
     return total;
 }
+
+// --- Random numbers ---
+
+// Four of Philox's words: a counter, or what became of it.
+struct Words {
+    unsigned of[4];
+};
+
+// Philox4x32-10 (Salmon et al. 2011): ten rounds of multiplying and mixing turn a counter and a key into four random words.
+// The same bits as kernels/plain/philox.py.
+__device__ inline Words philox(Words c, unsigned key0, unsigned key1) {
+#pragma unroll
+    for (int round = 0; round < 10; ++round) {
+        unsigned high0 = __umulhi(0xD2511F53u, c.of[0]), low0 = 0xD2511F53u * c.of[0];
+        unsigned high1 = __umulhi(0xCD9E8D57u, c.of[2]), low1 = 0xCD9E8D57u * c.of[2];
+        c = Words{{high1 ^ c.of[1] ^ key0, low1, high0 ^ c.of[3] ^ key1, low0}};
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    return c;
+}
+
+// One stream of random numbers: seed and step of 64 bits, and what they are for.
+struct Stream {
+    unsigned long long seed, step, site;
+};
+
+// Block `number` of a stream. `current` is null, or holds the step: a captured graph finds there that of its own replay.
+__device__ inline Words random_block(unsigned number, const Stream &given, const unsigned long long *current) {
+    unsigned long long step = current ? current[0] : given.step;
+    Words counter = {{number, (unsigned)step, (unsigned)(step >> 32), (unsigned)given.site}};
+    return philox(counter, (unsigned)given.seed, (unsigned)(given.seed >> 32));
+}

@@ -21,6 +21,7 @@ __all__ = [
     "empty_like",
     "few_blocks",
     "program",
+    "stream",
     "window",
 ]
 
@@ -53,6 +54,13 @@ def window(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
     packed = np.array([*size, *kernel, *stride, *padding, *dilation, *output_size], np.int32)
     packed.flags.writeable = False
     return packed
+
+
+def stream(seed: int, step: Any, site: int) -> tuple[tuple[int, int, int], Any | None]:
+    """The arguments ``Stream given`` and ``current`` of a kernel: the step is a number, or an array on the GPU."""
+    if isinstance(step, (int, np.integer)):
+        return (seed % 2**64, int(step) % 2**64, site), None
+    return (seed % 2**64, 0, site), step
 
 
 def empty(like: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
