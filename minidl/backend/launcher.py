@@ -11,8 +11,8 @@ eight. So the signature in the source says what is wanted, and here it is held t
 - Every array says in which memory order it is read: ``C_ORDER``; ``CHANNELS_OUTERMOST``, a logical (N, C, ...) array
   that lies in memory as (C, N, ...); or ``DENSE``, any order without gaps, the same for all arrays so declared.
 - ``OPTIONAL`` arrays may be None, and are then the null pointer.
-- A structure declared in the source, ``struct Size { int H, W; };``, comes as a sequence of numbers; one whose member is
-  an array of pointers, ``struct Arrays { real *of[48]; };``, as a list of arrays. Both go by value.
+- A structure declared in the source, ``struct Size { int H, W; };``, comes as a sequence of numbers; one whose member
+  is an array of pointers, ``struct Arrays { real *of[48]; };``, as a list of arrays. Both go by value.
 
 Who compiles and runs is one object, the engine: CuPy here, an emulation on the CPU in the tests.
 """
@@ -45,6 +45,14 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "unsigned long long": np.dtype(np.uint64),
 }
 _REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+# What a number becomes, and between which two it must lie to fit.
+_NUMBERS: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
+    **{
+        t: (_TYPES[t].type, -float(np.finfo(_TYPES[t]).max), float(np.finfo(_TYPES[t]).max))
+        for t in ("float", "double")
+    },
+    **{t: (d.type, int(np.iinfo(d).min), int(np.iinfo(d).max)) for t, d in _TYPES.items() if d.kind in "iu"},
+}
 _ORDERS = ("C_ORDER", "CHANNELS_OUTERMOST", "DENSE")
 _MOST_BLOCKS, _MOST_THREADS = 2**31 - 1, 1024
 
@@ -221,22 +229,19 @@ def read_signatures(name: str, source: str) -> dict[str, Signature]:
 # --- Checking and launching -----------------------------------------------------------------------------------------
 
 
-def _number(who: str, type_: str, value: Any) -> Any:
+def _number(who: str, parameter: Parameter, type_: str, value: Any) -> Any:
     """A number as a NumPy scalar of the declared type; what would change in kind or not fit is refused."""
-    dtype = _TYPES[type_]
-    if dtype.kind == "f":
-        if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
-            with np.errstate(over="ignore"):
-                number = dtype.type(value)
-            if np.isinf(number) and not np.isinf(value):
-                raise ArgumentError(who, expected=f"a number that fits {type_}", got=repr(value))
-            return number
-    elif isinstance(value, (int, np.integer)):
-        limits = np.iinfo(dtype)
-        if not limits.min <= value <= limits.max:
-            raise ArgumentError(who, expected=f"a number that fits {type_}", got=repr(value))
-        return dtype.type(value)
-    raise DTypeError(who, expected=f"a number for {type_}", got=f"{type(value).__name__} {value!r}"[:80])
+    convert, lowest, highest = _NUMBERS[type_]
+    if isinstance(lowest, int):
+        right = isinstance(value, (int, np.integer))
+    else:
+        right = isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
+    if not right:
+        got = f"{type(value).__name__} {value!r}"[:80]
+        raise DTypeError(f"{who}, {parameter.name}", expected=f"a number for {type_}", got=got)
+    if not lowest <= value <= highest and not (isinstance(lowest, float) and not np.isfinite(value)):
+        raise ArgumentError(f"{who}, {parameter.name}", expected=f"a number that fits {type_}", got=repr(value))
+    return convert(value)
 
 
 def _describe(x: Any) -> str:
@@ -247,7 +252,7 @@ class _Check:
     """The arguments of one launch against the signature."""
 
     def __init__(self, who: str, engine: Engine, real: str) -> None:
-        self.who, self.engine, self.real = who, engine, real
+        self.who, self.is_array, self.real = who, engine.is_array, real
         self.dense: dict[int, tuple[str, Any]] = {}  # place in a list (0 outside lists) -> the first DENSE array there
 
     def argument(self, parameter: Parameter, value: Any) -> Any:
@@ -257,7 +262,7 @@ class _Check:
         if parameter.order:
             self.array(parameter, type_, value)
             return value
-        return _number(f"{self.who}, {parameter.name}", type_, value)
+        return _number(self.who, parameter, type_, value)
 
     def structure(self, parameter: Parameter, structure: Structure, value: Any) -> Any:
         who = f"{self.who}, {parameter.name}"
@@ -272,13 +277,13 @@ class _Check:
         if isinstance(value, np.ndarray) and value.dtype == _TYPES[type_] and value.ndim == 1 and structure.exact:
             return value  # packed already
         numbers = np.zeros(structure.length, _TYPES[type_])
-        numbers[: len(value)] = [_number(who, type_, number) for number in value]
+        numbers[: len(value)] = [_number(self.who, parameter, type_, number) for number in value]
         return numbers
 
     def array(self, parameter: Parameter, type_: str, x: Any, place: int = 0) -> None:
         if x is None and parameter.optional:
             return
-        if not self.engine.is_array(x):
+        if not self.is_array(x):
             raise DTypeError(f"{self.who}, {parameter.name}", expected=f"a GPU array of {type_}", got=type(x).__name__)
         if x.dtype != _TYPES[type_]:
             raise DTypeError(f"{self.who}, {parameter.name}", expected=f"an array of {_TYPES[type_]}", got=str(x.dtype))
