@@ -10,6 +10,7 @@ from reports import (
     batches_and_learning_rates,
     digits_and_jitter,
     dropout_and_tuning,
+    fast_training,
     optimizers_and_activations,
 )
 from reports.record import Alias, Report, Row, Study
@@ -24,6 +25,7 @@ REPORTS: tuple[Report, ...] = (
     optimizers_and_activations.REPORT,
     average_pooling.REPORT,
     digits_and_jitter.REPORT,
+    fast_training.REPORT,
 )
 ROWS: dict[str, Any] = {row.name: row for report in REPORTS for row in report.rows}
 

@@ -29,8 +29,11 @@ def load_images(name: str, data_dir: str | None) -> ImageData:
     return {"cifar10": cifar10, "mnist": mnist}[name](data_dir)
 
 
-def make_loaders(row: Row, data: ImageData) -> Loaders:
-    """What ``row`` trains on and is judged on: "validation" where it has one, "test" (or its named parts)."""
+def make_loaders(row: Row, data: ImageData, drop_last: bool = False) -> Loaders:
+    """What ``row`` trains on and is judged on: "validation" where it has one, "test" (or its named parts).
+
+    ``drop_last`` leaves out the smaller last batch of an epoch.
+    """
     data = scaled(row.images, data)
     training, validation = _validation_split(row.images, data)
     train_set = Subset(data.train_set(row.augmentation), training)
@@ -51,7 +54,7 @@ def make_loaders(row: Row, data: ImageData) -> Loaders:
     for name in row.also_plain:
         plain = ImageDataset(data.x_test, data.y_test, data.mean, data.std)
         evaluation[f"{name}_plain"] = DataLoader(plain, EVALUATION_BATCH)
-    train = DataLoader(train_set, row.batch_size, shuffle=True)
+    train = DataLoader(train_set, row.batch_size, shuffle=True, drop_last=drop_last)
     return Loaders(data, train, evaluation)
 
 

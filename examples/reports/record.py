@@ -91,8 +91,9 @@ class Row:
     epochs, keep the last. ``planned_epochs``: how many are expected under early stopping, for plans of time.
     ``starts_from``: the row whose final weights are the first ones here. ``begins_like``: the row that is bit for bit
     the beginning of this one (the same setting with fewer epochs), taken over where it is finished.
-    ``figures_every``: steps between the running figures that are kept; 0: none. ``keep_weights``: also those of the
-    start and the middle of training.
+    ``label_smoothing``: of the training loss. ``method``: a subclass of ``reports.method.Method``, for a row that does
+    more than train in the plain way; its name is part of the setting. ``figures_every``: steps between the running
+    figures that are kept; 0: none. ``keep_weights``: also those of the start and the middle of training.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Row:
     seed: int = 0
     starts_from: str = ""
     begins_like: str = ""
+    label_smoothing: float = 0.0
+    method: Callable[..., Any] | None = None
     figures_every: int = 0
     keep_weights: bool = False
     assumed: tuple[str, ...] = ()
@@ -172,7 +175,7 @@ def describe(row: Row) -> dict[str, Any]:
     does not belong to the row.
     """
     images = row.images
-    description = {
+    description: dict[str, Any] = {
         "data": images.name,
         "mean": None if images.mean is None else list(images.mean),
         "std": None if images.std is None else list(images.std),
@@ -190,6 +193,10 @@ def describe(row: Row) -> dict[str, Any]:
         "starts_from": row.starts_from,
         "seed": row.seed,
     }
+    if row.label_smoothing:
+        description["label_smoothing"] = row.label_smoothing
+    if row.method is not None:  # its schedule depends on how long it trains
+        description |= {"method": row.method.__name__, "epochs": row.epochs}
     return json.loads(json.dumps(description))  # tuples become lists, as in a file
 
 

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from minidl import nn, optim, train
 from minidl.data import DataLoader, ImageData
 from minidl.nn import functional as F
 from reports.figures import compare, summarize
-from reports.images import Loaders, make_loaders
+from reports.images import Loaders, make_loaders, scaled
+from reports.method import Method
 from reports.place import Place
 from reports.record import Row, describe
 
@@ -57,12 +59,15 @@ class Training:
             raise RowError(f"{row.name}: the network has {count:,} parameters, not {row.network.parameters:,}")
         if row.starts_from:
             self.model.load_state_dict(minidl.load(place.other(row.starts_from).weights))
+        make = Method if row.method is None else row.method
+        epochs = row.epochs if place.trial is None else place.trial
+        self.method: Method = make(self.model, row.optimizer, scaled(row.images, data), row.batch_size, epochs)
         kind = getattr(optim, row.optimizer.kind)
-        self.optimizer = kind(self.model.parameters(), lr=row.optimizer.lr, **row.optimizer.options)
-        self.loaders: Loaders = make_loaders(row, data)
+        self.optimizer = kind(self.method.parameters(), lr=row.optimizer.lr, **row.optimizer.options)
+        self.loaders: Loaders = make_loaders(row, data, self.method.drop_last)
         self.history = train.History({"row": row.name, "setting": describe(row)})
         self.running: list[list[float]] = []
-        self.step = _step(self.model, self.optimizer, _loss(row))
+        self.step = _step(self.model, self.optimizer, _training_loss(row))
         if options.capture:
             self.step = minidl.capture(self.step)
 
@@ -73,6 +78,7 @@ class Training:
             "optimizer": self.optimizer,
             "loader": self.loaders.train,
             "history": self.history,
+            **({} if self.row.method is None else {"method": self.method}),
         }
 
     def load(self, place: Place) -> None:
@@ -101,7 +107,7 @@ class Training:
         figures: dict[str, float] = {"train_loss": trained.loss, "train_accuracy": trained.accuracy}
         for name, loader in self.loaders.evaluation.items():
             bar = self._bar(f"{label} | {name}", loader)
-            judged = train.evaluate(self.model, loader, _loss(self.row), progress=bar)
+            judged = train.evaluate(self.method.judged(), loader, _loss(self.row), progress=bar)
             figures.update({f"{name}_loss": judged.loss, f"{name}_accuracy": judged.accuracy})
         figures = {name: round(value, 5) for name, value in figures.items()}
         self.history.add(**figures, seconds=round(time.perf_counter() - start, 2))
@@ -110,20 +116,25 @@ class Training:
         loader, every = self.loaders.train, self.row.figures_every
         bar = self._bar(f"{label} | training", loader)
         figures = train.RunningFigures()
+        number = len(self.history) + 1
+        self.method.begin_epoch(number, loader)
         self.model.train()
         try:
             for step, (images, labels) in enumerate(loader):
                 images, labels = images.to(self.options.device), labels.to(self.options.device)
+                self.method.before_step(self.optimizer)
                 loss, outputs = self.step(images, labels)
+                self.method.after_step()
                 figures.add(loss, outputs, labels)
                 if every and step % every == 0:
                     so_far = round(loss.item(), 4), round(figures.accuracy, 4)
-                    self.running.append([len(self.history) + 1, step, *so_far])
+                    self.running.append([number, step, *so_far])
                 if bar is not None:
                     bar.update(len(labels), figures)
         finally:
             if bar is not None:
                 bar.close()
+        self.method.end_epoch(number)
         return figures
 
     def _bar(self, label: str, loader: DataLoader) -> train.Progress | None:
@@ -202,6 +213,10 @@ def _step(model: nn.Module, optimizer: optim.Optimizer, loss_function: Loss) -> 
 
 def _loss(row: Row) -> Loss:
     return {"cross_entropy": F.cross_entropy, "mse": squared_error}[row.loss]
+
+
+def _training_loss(row: Row) -> Loss:
+    return partial(F.cross_entropy, label_smoothing=row.label_smoothing) if row.label_smoothing else _loss(row)
 
 
 def squared_error(outputs: minidl.Tensor, labels: minidl.Tensor) -> minidl.Tensor:

@@ -80,15 +80,17 @@ _CHANGES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], float]
 class Augmentation:
     """What is done at random to every training image before it is normalised.
 
-    ``crop_padding``: pixels of zeros put around the image before a crop back to its size at a random place
-    (0: no crop). ``flip``: probability in [0, 1] of a mirror image, left to right. ``resized_crop`` and ``jitter`` come
-    before these, in this order. Raises ArgumentError for a negative padding or a probability outside [0, 1].
+    ``crop_padding``: pixels put around the image before a crop back to its size at a random place (0: no crop); zeros,
+    or with ``padding_mode`` "reflect" the image mirrored at its border. ``flip``: probability in [0, 1] of a mirror
+    image, left to right. ``resized_crop`` and ``jitter`` come before these, in this order. Raises ArgumentError for a
+    negative padding, another mode or a probability outside [0, 1].
     """
 
     crop_padding: int = 0
     flip: float = 0.0
     resized_crop: ResizedCrop | None = None
     jitter: Jitter | None = None
+    padding_mode: str = "constant"
 
     def __post_init__(self) -> None:
         padding = self.crop_padding
@@ -96,6 +98,10 @@ class Augmentation:
             raise ArgumentError("Augmentation", expected="crop_padding as an integer of at least 0", got=repr(padding))
         if not 0 <= self.flip <= 1:
             raise ArgumentError("Augmentation", expected="flip as a probability in [0, 1]", got=repr(self.flip))
+        if self.padding_mode not in ("constant", "reflect"):
+            raise ArgumentError(
+                "Augmentation", expected='padding_mode "constant" or "reflect"', got=repr(self.padding_mode)
+            )
 
     @property
     def random(self) -> bool:
@@ -129,8 +135,11 @@ def make_batch(
             images = resized_crop(images, *random_windows(augmentation.resized_crop, len(images), size, stream), size)
         if augmentation.jitter is not None:
             images = jitter(images, augmentation.jitter, stream)
+    padding = augmentation.crop_padding
+    if padding and augmentation.padding_mode == "reflect":
+        images, index, padding = _reflected_crop(images[index], padding, stream), np.arange(len(index)), 0
     return kernels.augment_batch(
-        images, index, augmentation.crop_padding, augmentation.flip, mean, std, stream.seed, stream.step, stream.site
+        images, index, padding, augmentation.flip, mean, std, stream.seed, stream.step, stream.site
     )
 
 
@@ -175,6 +184,18 @@ def jitter(images: np.ndarray, jitter: Jitter, stream: Stream) -> np.ndarray:
             low, high = (-amount, amount) if name == "hue" else (max(0.0, 1 - amount), 1 + amount)
             images = _CHANGES[name][0](images, _between(low, high, fraction[1:, number]))
     return images
+
+
+def _reflected_crop(images: np.ndarray, padding: int, stream: Stream) -> np.ndarray:
+    """A window of the images' size at a random place of the images continued by reflection; the draws are those of the
+    kernel, which pads with zeros."""
+    count, height, width, _ = images.shape
+    words = kernels.random_words(stream.seed, stream.step, stream.site, 4 * count).reshape(count, 4).astype(np.uint64)
+    top, left = ((words[:, i] * np.uint64(2 * padding + 1) >> np.uint64(32)).astype(np.int64) for i in (0, 1))
+    sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    padded = np.pad(images, sides, mode="reflect")  # (N, H + 2 padding, W + 2 padding, C)
+    rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def _between(low: float, high: float, fraction: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from minidl.models.experiments import (
     TwoConvNet,
     WideConvNet,
 )
+from minidl.models.whitened import WhitenedConvNet
 
 __all__ = [
     "MLP",
@@ -19,5 +20,6 @@ __all__ = [
     "LeNet",
     "MNISTConvNet",
     "TwoConvNet",
+    "WhitenedConvNet",
     "WideConvNet",
 ]

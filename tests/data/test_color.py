@@ -121,6 +121,28 @@ def test_batches_of_augmented_images() -> None:
     np.testing.assert_allclose(batch, expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
 
 
+def test_reflected_borders() -> None:
+    """The same windows as with zeros, the border mirrored as torchvision's pad does."""
+    images, labels, stream = COLOURED, np.arange(6), Stream(4, 1, AUGMENTATION)
+    index = np.array([5, 0, 3])
+    windows = []
+    for mode in ("constant", "reflect"):
+        data = ImageDataset(images, labels, augmentation=Augmentation(crop_padding=2, flip=0.5, padding_mode=mode))
+        windows.append(np.rint(data.batch(index, stream)[0] * 255).astype(np.uint8))
+    for n, i in enumerate(index):
+        whole = reference.pad(to_torch(images[i]), [2, 2, 2, 2], padding_mode="reflect").numpy()
+        zeros = reference.pad(to_torch(images[i]), [2, 2, 2, 2]).numpy()
+        places = [(r, c, flip) for r in range(5) for c in range(5) for flip in (1, -1)]
+        found = [
+            (r, c, f) for r, c, f in places if np.array_equal(zeros[:, r : r + 9, c : c + 7][:, :, ::f], windows[0][n])
+        ]
+        assert len(found) == 1
+        r, c, flip = found[0]
+        np.testing.assert_array_equal(whole[:, r : r + 9, c : c + 7][:, :, ::flip], windows[1][n])
+    with pytest.raises(ArgumentError, match="padding_mode"):
+        Augmentation(padding_mode="wrap")
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

@@ -259,7 +259,7 @@ def test_list(run: Runner) -> None:
         (("000-bas",), "there is no row '000-bas'; did you mean 000-base"),
         (("003-K33",), "did you mean 003-k533 or 003-k333"),
         (("nonsense",), "there is no row 'nonsense'; (--list shows all)"),
-        (("--report", "3"), "there is no report '3'; there are 000, 001, 002, 003, 004"),
+        (("--report", "3"), "there is no report '3'; there are 000, 001, 002, 003, 004, 005"),
         ((), "name rows, or give"),
         (("short", "--epochs", "0"), "--epochs"),
         (("short", "--minutes", "-1"), "--minutes"),
