@@ -25,6 +25,7 @@ FLOORS = (
     ("_tensor",),
     ("_factories",),
     ("nn", "optim", "data", "linalg"),
+    ("gpu_capture",),
     ("models", "capture", "utils"),
     ("train", "plot"),
     ("_config",),

@@ -206,6 +206,12 @@ def handle() -> Handle:
     return found
 
 
+def release(stream: int) -> Any:
+    """Forget a stream of the current GPU; its workspace, if it had one, for whoever goes on using it."""
+    found = getattr(_thread, "handles", {}).get(gpu.cupy().cuda.runtime.getDevice())
+    return None if found is None else found.release(stream)
+
+
 # --- The product ----------------------------------------------------------------------------------------------------
 
 

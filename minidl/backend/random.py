@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.backend import graph
 from minidl.errors import ArgumentError
 
 __all__ = ["AUGMENTATION", "DROPOUT", "Generator", "Stream", "default_generator", "manual_seed"]
@@ -59,7 +60,8 @@ class Generator:
         stream = Stream(self.seed, self.step, site)
         stream.source = self
         self.step += 1
-        return stream
+        recording = graph.recording()
+        return stream if recording is None else _live(stream, recording)
 
     def get_state(self) -> dict[str, Any]:
         """The whole state as plain numbers and strings, ready for JSON."""
@@ -73,6 +75,22 @@ class Generator:
         self.manual_seed(state["seed"])
         self.step = int(state["step"])
         self.host.bit_generator.state = state["host"]
+
+
+def _live(first: Stream, recording: graph.Recording) -> Stream:
+    """A stream inside a CUDA graph: its step is an array on the GPU, (1,) uint64, drawn anew before every replay."""
+    source, step = first.source, [first.step]
+    assert source is not None
+
+    def draw() -> None:
+        step[0] = source.stream(first.site).step
+
+    recording.actions.append(draw)
+    graph.condition(lambda: source.seed == first.seed)
+    _, place = graph.numbers(lambda now: (now,), graph.Live(lambda: step[0]), dtype=np.uint64)
+    stream = Stream(first.seed, place, first.site)
+    stream.source = source
+    return stream
 
 
 _thread = threading.local()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from minidl import kernels
 from minidl._factories import zeros
 from minidl._tensor import Tensor
+from minidl.backend import graph
+from minidl.backend.arrays import on_device_of
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError
+from minidl.kernels.cuda.optimizer import adam_numbers, adam_update_many
+from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer, check_number, is_real
 
 __all__ = ["Adam", "AdamW"]
@@ -24,6 +29,8 @@ class Adam(Optimizer):
     Hutter 2019). ``amsgrad`` puts the largest v so far in v's place (Reddi et al. 2018). The state holds ``step``,
     ``exp_avg`` (m), ``exp_avg_sq`` (v) and, with amsgrad, ``max_exp_avg_sq``. ArgumentError for settings out of range.
     """
+
+    updates_many = True
 
     def __init__(
         self,
@@ -63,6 +70,34 @@ class Adam(Optimizer):
         check_number(who, group, "eps", "epsilon value")
         check_number(who, group, "weight_decay", "weight_decay value")
         check_betas(who, group["betas"])
+
+    def update_many(self, parameters: list[Tensor], group: dict[str, Any]) -> set[int]:
+        chosen = together(parameters, self.state)
+        launches: dict[Any, tuple[list[Tensor], list[list[Any]]]] = {}
+        for parameter in chosen:
+            graph.each_step(partial(self._count, parameter))
+            step = self._step(parameter)  # may differ: some parameters may have joined later
+            buffers = [self.buffer(parameter, name)[0] for name in ("exp_avg", "exp_avg_sq")]
+            if group["amsgrad"]:
+                buffers.append(self.buffer(parameter, "max_exp_avg_sq")[0])
+            key = parameter.dtype, parameter.device, step
+            members, arrays = launches.setdefault(key, ([], [[], [], [], [], []]))
+            members.append(parameter)
+            for place, array in enumerate((parameter.data, parameter.grad.data, *buffers)):
+                arrays[place].append(array)
+        names = ("eps", "weight_decay", "decoupled_weight_decay", "maximize")
+        for members, arrays in launches.values():
+            with on_device_of(arrays[0][0]):
+                lr, step = graph.live(lambda: group["lr"]), graph.live(partial(self._step, members[0]))
+                settings = [*group["betas"], *[group[name] for name in names]]
+                now, current = graph.numbers(adam_numbers, lr, *settings, step)
+                values, gradients, averages, squares, largest = arrays
+                adam_update_many(values, gradients, averages, squares, largest, now if current is None else current)
+        return {id(parameter) for parameter in chosen}
+
+    def _step(self, parameter: Tensor) -> int:
+        """The number of steps that a parameter has had."""
+        return int(self.state[parameter]["step"].data)
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         exp_avg, _ = self.buffer(parameter, "exp_avg")

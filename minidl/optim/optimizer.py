@@ -12,9 +12,11 @@ from typing import Any
 from minidl._factories import tensor
 from minidl._tensor import Tensor
 from minidl.autograd.modes import enable_grad, state
+from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.optim.many import together
 
 __all__ = ["Optimizer"]
 
@@ -33,6 +35,7 @@ class Optimizer:
     """
 
     counters: tuple[str, ...] = ("step",)  # what the state holds besides buffers: float32 numbers on the CPU
+    updates_many = False  # whether update_many is defined
     stepped = False  # whether step() has ever been called; schedules warn where it has not
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -135,19 +138,42 @@ class Optimizer:
 
     def _update_all(self) -> None:
         for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is None:
-                    continue
-                if gradient.shape != parameter.shape:
-                    raise ShapeError(
-                        f"{type(self).__name__}.step",
-                        expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
-                        got=f"shape {tuple(gradient.shape)}",
-                    )
-                with on_device_of(parameter.data):
-                    self.update(parameter, group)
-                parameter._bump()  # backward refuses arrays that were saved before this write
+            parameters = self._with_gradients(group)
+            done = self.update_many(parameters, group)
+            for parameter in parameters:
+                if id(parameter) not in done:
+                    with on_device_of(parameter.data):
+                        self.update(parameter, group)
+                graph.each_step(parameter._bump)  # backward refuses arrays that were saved before this write
+
+    def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
+        """The parameters of a group that have a gradient. ShapeError where one does not fit its parameter."""
+        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+        for parameter in parameters:
+            if parameter.grad.shape != parameter.shape:
+                raise ShapeError(
+                    f"{type(self).__name__}.step",
+                    expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
+                    got=f"shape {tuple(parameter.grad.shape)}",
+                )
+        return parameters
+
+    def recordable(self) -> bool:
+        """Whether the whole update may become part of a CUDA graph; if not, it is called between two graphs.
+
+        It may where ``update_many`` does everything: that reads what changes from step to step, learning rates and
+        counters, through ``minidl.backend.graph``.
+        """
+        groups = [self._with_gradients(group) for group in self.param_groups]
+        return self.updates_many and all(len(together(group, self.state)) == len(group) for group in groups)
+
+    def update_many(self, parameters: list[Tensor], group: dict[str, Any]) -> set[int]:
+        """Change as many parameters as possible at once; the ids of those that it has changed. Here none.
+
+        A subclass with ``updates_many`` changes those that ``together`` chooses, on a GPU, where a launch takes longer
+        than the update of a small layer.
+        """
+        return set()
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Change ``parameter.data`` in place by its gradient and the settings in ``group``."""
@@ -210,15 +236,16 @@ class Optimizer:
                 raise ArgumentError(who, expected=expected, got=str(len(saved["params"])), hint=hint)
             by_number.update(zip(saved["params"], group["params"], strict=True))
             settings = copy.deepcopy({key: value for key, value in saved.items() if key != "params"})
-            groups.append({**group, **settings})
+            groups.append({**{key: group[key] for key in ("params", *self.defaults)}, **settings})
             self.check_group(groups[-1])
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, saved in state_dict["state"].items():
             if key in by_number:
                 parameter = by_number[key]
                 state[parameter] = {
-                    name: tensor(value, dtype=float32) if name in self.counters else _adopt(who, name, parameter, value)
+                    name: _counter(who, name, value) if name in self.counters else _adopt(who, name, parameter, value)
                     for name, value in saved.items()
+                    if value is not None  # torch's word for a buffer that is not needed
                 }
             else:
                 state[key] = copy.deepcopy(saved)
@@ -236,7 +263,7 @@ class Optimizer:
 def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
     """A copy of one loaded state entry in the parameter's type and on its device."""
     if not isinstance(value, Tensor):
-        return copy.deepcopy(value)
+        raise ArgumentError(who, expected=f"{name} as a tensor", got=repr(value)[:80])
     if value.shape != parameter.shape:
         raise ArgumentError(
             who,
@@ -244,6 +271,14 @@ def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
             got=f"shape {tuple(value.shape)}",
         )
     return value.detach().to(device=parameter.device, dtype=parameter.dtype).clone()
+
+
+def _counter(who: str, name: str, value: Any) -> Tensor:
+    """A loaded count or factor as a float32 tensor without axes, on the CPU."""
+    number = value.item() if isinstance(value, Tensor) and value.shape == () else value
+    if not is_real(number) or not 0 <= number < 2**62:
+        raise ArgumentError(who, expected=f"{name} as a number of at least 0", got=repr(value)[:80])
+    return tensor(number, dtype=float32)
 
 
 def refuse_unsupported(who: str, group: dict[str, Any]) -> None:

@@ -7,7 +7,11 @@ from typing import Any
 
 from minidl import kernels
 from minidl._tensor import Tensor
+from minidl.backend import graph
+from minidl.backend.arrays import on_device_of
 from minidl.errors import ArgumentError
+from minidl.kernels.cuda.optimizer import sgd_numbers, sgd_update_many
+from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer, check_number
 
 __all__ = ["SGD"]
@@ -20,6 +24,8 @@ class SGD(Optimizer):
     ``nesterov`` goes along g + momentum v instead. The state holds v as ``momentum_buffer``, none without momentum.
     Raises ArgumentError for negative settings, and for Nesterov without momentum or with dampening.
     """
+
+    updates_many = True
 
     def __init__(
         self,
@@ -60,6 +66,24 @@ class SGD(Optimizer):
                 got=f"momentum={group['momentum']}, dampening={group['dampening']}",
                 hint="Nesterov momentum requires a momentum and zero dampening",
             )
+
+    def update_many(self, parameters: list[Tensor], group: dict[str, Any]) -> set[int]:
+        chosen = together(parameters, self.state)
+        launches: dict[Any, tuple[list[Any], list[Any], list[Any]]] = {}
+        for parameter in chosen:
+            buffer, first = self.buffer(parameter, "momentum_buffer") if group["momentum"] != 0 else (None, False)
+            arrays = launches.setdefault((parameter.dtype, parameter.device, first), ([], [], []))
+            arrays[0].append(parameter.data)
+            arrays[1].append(parameter.grad.data)
+            if buffer is not None:
+                arrays[2].append(buffer)
+        names = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
+        for (_, _, first), arrays in launches.items():
+            with on_device_of(arrays[0][0]):
+                settings = [group[name] for name in names]
+                now, current = graph.numbers(sgd_numbers, graph.live(lambda: group["lr"]), *settings, first)
+                sgd_update_many(*arrays, now if current is None else current)
+        return {id(parameter) for parameter in chosen}
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         buffer, first = None, False

@@ -14,6 +14,7 @@ takes from an earlier run, other than through memory that existed before the cap
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -195,8 +196,10 @@ class StandIn:
         """Do what changes ``written`` and nothing else; on a capturing stream note it, to be done again."""
         stream = self.stream
         if stream.tape is not None:
-            for root in map(_root, written):
-                if id(root) not in stream.allocated and id(root) not in stream.undo:
+            for memory in written:
+                root = _root(memory)
+                own = any(np.may_share_memory(memory, room) for room in stream.allocated.values())
+                if not own and id(root) not in stream.undo:
                     stream.undo[id(root)] = root, root.copy()
             stream.tape.append(action)
         action()
@@ -481,6 +484,24 @@ def _clip(self: ndarray, min: Any = None, max: Any = None) -> ndarray:
 ndarray.clip = _clip  # type: ignore[attr-defined]
 
 
+class TapedBlas:
+    """cuBLAS whose products are taped like all work."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._library, name)
+
+    def cublasGemmEx(self, *arguments: Any) -> int:
+        (columns, rows), (out, wide, leading) = arguments[3:5], (arguments[14], arguments[15], arguments[16])
+        size = ((rows - 1) * leading + columns) * (8 if wide else 4)
+        memory = np.frombuffer((ctypes.c_char * size).from_address(out), np.uint8)
+        status: list[int] = []
+        StandIn.now.work(lambda: status.append(self._library.cublasGemmEx(*arguments)), memory)
+        return status[-1]
+
+
 class StandInEngine:
     """An engine for the launcher: another one's kernels on the stand-in's arrays, taped like all work."""
 
@@ -512,8 +533,8 @@ class StandInEngine:
 
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
-    abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp flip
-    floor greater isfinite isnan less log logical_and logical_not logical_or matmul maximum mean minimum multiply
+    abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp expm1 flip
+    floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum multiply
     negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"
@@ -575,6 +596,10 @@ def _module(state: StandIn) -> Any:
         place, new = _host(indices), _host(values)
         state.work(lambda: np.put_along_axis(array._array, place, new, axis), array._array)
 
+    def svd(array: ndarray, full_matrices: bool = True) -> tuple[ndarray, ...]:
+        mine = _host(array)
+        return tuple(_compute(lambda i=i: np.linalg.svd(mine, full_matrices)[i]) for i in range(3))
+
     for name in _FUNCTIONS.split():
         setattr(module, name, _function(name))
     for name in _VIEWS.split():
@@ -593,6 +618,7 @@ def _module(state: StandIn) -> Any:
         put_along_axis=put_along_axis,
         get_default_memory_pool=lambda: state.default_pool,
         add=add,
+        linalg=types.SimpleNamespace(svd=svd),
         cuda=_cuda(state),
     )
     return module
@@ -614,7 +640,15 @@ def _cuda(state: StandIn) -> Any:
         finally:
             state.pool = before
 
+    def memcpy_async(to: int, source: int, size: int, kind: int, stream: int) -> None:
+        if state.stream.is_capturing():
+            raise _capture_forbids("a copy from pageable memory of the host")
+        assert kind == 1, "only copies to the device"
+        state.to_device.append(size)
+        ctypes.memmove(to, source, size)
+
     runtime = types.SimpleNamespace(
+        memcpyAsync=memcpy_async,
         CUDARuntimeError=CUDARuntimeError,
         getDeviceCount=lambda: state.devices,
         getDevice=lambda: state.device,

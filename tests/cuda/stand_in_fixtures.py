@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from emulator import Emulator
-from stand_in import StandIn, StandInEngine
+from stand_in import StandIn, StandInEngine, TapedBlas
 
 from minidl.backend import cublas, gpu
 from minidl.backend.launcher import use_engine
@@ -39,7 +39,7 @@ def install(
         StandIn.now = StandIn(devices)
         monkeypatch.setattr(gpu, "_find", lambda: gpu._Found(StandIn.now.module, devices))
         monkeypatch.setattr(gpu, "several", devices > 1)
-        monkeypatch.setattr(cublas, "library", lambda: fake_cublas)
+        monkeypatch.setattr(cublas, "library", lambda: TapedBlas(fake_cublas))
         monkeypatch.setattr(cublas, "_thread", type(cublas._thread)())
         return StandIn.now
 
