@@ -16,6 +16,7 @@ from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
 from minidl.backend.random import Stream
 from minidl.errors import DTypeError, GraphError
+from minidl.fusion import fuse
 from minidl.ops.indexing import resolve
 
 __all__ = ["Captured", "capture"]
@@ -274,7 +275,6 @@ class _Program:
     """A recorded step, ready to be replayed."""
 
     def __init__(self, recorder: _Recorder, result: Any) -> None:
-        self.steps = recorder.steps
         self.inputs, self.arguments, self.streams = recorder.inputs, list(recorder.arguments), recorder.streams
         self.live = list(recorder.live.items())
         self.tensors = list({id(t): t for t in (*recorder.live.values(), *recorder.leaves)}.values())
@@ -284,7 +284,10 @@ class _Program:
         self.values: list[Any] = [None] * len(recorder.values)
         for place, value in recorder.constants.items():
             self.values[place] = value
-        self._release({*self.inputs, *recorder.live, *recorder.constants, *_places(self.result)})
+        kept = {*self.inputs, *recorder.live, *recorder.constants, *_places(self.result)}
+        absent = {place for place, value in recorder.constants.items() if value is None}
+        self.steps = fuse(recorder.steps, kept, absent)
+        self._release(kept)
 
     def _release(self, kept: set[int]) -> None:
         """Let go of every array after the last step that touches it."""
@@ -382,7 +385,12 @@ def capture(step: Callable[..., Any]) -> Captured:
     each combination of shapes and dtypes of the arguments, gradient mode, training flags of the modules called, and
     ``requires_grad`` flags, shapes and dtypes of the tensors used: the smaller last batch of an epoch, ``eval()`` and
     frozen parameters are recorded anew and then replayed. Parameters, buffers and learning rates are read at every
-    replay; dropout draws anew; running statistics advance. A replay gives the bits of the step run eagerly.
+    replay; dropout draws anew; running statistics advance.
+
+    Neighbours become one kernel call in a replay: convolution, bias, ReLU and max pooling; batch normalisation, ReLU
+    and average pooling; a linear layer and ReLU. A replay gives the bits of the step run eagerly, but for the sums over
+    the batch of those neighbours, which are added in another order: the gradient of a bias in front of ReLU, and all
+    gradients of a batch normalisation in front of ReLU. Dead windows get no gradient even where infinities meet zeros.
 
     What depends on values in Python cannot be recorded: ``.item()``, ``.numpy()``, ``if tensor``, random numbers drawn
     on the host raise a GraphError. Constants made of numbers and NumPy arrays stay as they were.

@@ -25,7 +25,7 @@ FLOORS = (
     ("_tensor",),
     ("_factories",),
     ("nn", "optim", "data", "linalg"),
-    ("gpu_capture",),
+    ("fusion", "gpu_capture"),
     ("models", "capture", "utils"),
     ("train", "plot"),
     ("_config",),

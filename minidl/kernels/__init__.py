@@ -25,6 +25,7 @@ from minidl.kernels.plain import (
     augmentation,
     conv,
     dropout,
+    fused,
     layout,
     loss,
     normalization,
@@ -57,7 +58,7 @@ def _cpu_file(file: str) -> ModuleType | None:
         return None
     if importlib.util.find_spec(f"minidl.kernels.cpu.{file}") is None:
         return None
-    if file in ("conv", "gemm") and not importlib.import_module("minidl.kernels.cpu.blas").AVAILABLE:
+    if file in ("conv", "gemm", "fused") and not importlib.import_module("minidl.kernels.cpu.blas").AVAILABLE:
         return None
     return importlib.import_module(f"minidl.kernels.cpu.{file}")
 
@@ -182,3 +183,12 @@ channel_sum = _kernel(matrix.channel_sum)
 
 # special.py
 erf = _kernel(special.erf)
+
+# fused.py
+conv2d_relu_forward = _kernel(fused.conv2d_relu_forward)
+linear_relu_forward = _kernel(fused.linear_relu_forward)
+max_pool2d_relu_forward = _kernel(fused.max_pool2d_relu_forward)
+max_pool2d_relu_backward = _kernel(fused.max_pool2d_relu_backward)
+relu_backward_sum = _kernel(fused.relu_backward_sum)
+batch_norm_relu_forward = _kernel(fused.batch_norm_relu_forward)
+batch_norm_relu_backward = _kernel(fused.batch_norm_relu_backward)

@@ -21,6 +21,15 @@ def _column(values: Any, ndim: int) -> Any:
     return values.reshape((1, -1) + (1,) * (ndim - 2))
 
 
+def update_statistics(
+    running_mean: Any, running_var: Any, mean: Any, variance: Any, count: int, momentum: float
+) -> None:
+    """Move the running statistics (C,), where given, towards those of a batch of ``count`` elements a channel."""
+    if running_mean is not None and count:
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (variance * (count / max(count - 1, 1)) - running_var)
+
+
 class BatchNorm(Function):
     """y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with the batch's own mean and variance (Ioffe &
     Szegedy).
@@ -33,9 +42,7 @@ class BatchNorm(Function):
     ) -> Any:
         y, mean, variance, inverse_std = kernels.batch_norm_forward(x, weight, bias, epsilon)
         count = x.size // x.shape[1]
-        if running_mean is not None and count:
-            running_mean += momentum * (mean - running_mean)
-            running_var += momentum * (variance * (count / max(count - 1, 1)) - running_var)
+        update_statistics(running_mean, running_var, mean, variance, count, momentum)
         self.count, self.epsilon = count, epsilon
         self.save_for_backward(x, weight, mean, inverse_std)
         return y

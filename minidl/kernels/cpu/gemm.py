@@ -20,7 +20,7 @@ from minidl.kernels.cpu.dot_tiles import dot_product
 from minidl.kernels.cpu.memory import address_of
 from minidl.kernels.cpu.threads import parallel_region
 
-__all__ = ["channel_sum", "gemm"]
+__all__ = ["channel_sum", "gemm", "gemm_fused"]
 
 Array = Any
 
@@ -83,10 +83,15 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
 
     A matrix that is the transpose of a contiguous one is read where it lies.
     """
+    return gemm_fused(a, b, bias, relu=False)
+
+
+def gemm_fused(a: Array, b: Array, bias: Array | None, relu: bool) -> Array:
+    """gemm, followed by max(0, c) where `relu`: free of cost in a tile, one more pass elsewhere."""
     (M, K), N = a.shape, b.shape[1]
     c = np.empty((M, N), a.dtype)
     if K == 0:
-        c[:] = 0 if bias is None else bias
+        c[:] = 0 if bias is None else np.maximum(bias, 0) if relu else bias
         return c
     if c.size:
         a, ta = _as_stored(a)
@@ -94,7 +99,7 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
         if DOT_TILES and tb and not ta and c.dtype == np.float32 and N >= LEAST_DOT_COLUMNS:
             start = np.zeros(N, np.float32) if bias is None else np.ascontiguousarray(bias)
             with parallel_region():
-                dot_product(a, b, start, c, False, get_num_threads())
+                dot_product(a, b, start, c, relu, get_num_threads())
             return c
         bias = _NO_BIAS[c.dtype] if bias is None else np.ascontiguousarray(bias)
         longer = max(M, N)
@@ -106,6 +111,8 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
                 piece = -(-longer // (most * least)) * least
                 with parallel_region():
                     _multiply_parallel(a, ta, b, tb, bias, c, piece, SMALL_PRODUCT)
+    if relu:
+        np.maximum(c, 0, out=c)
     return c
 
 

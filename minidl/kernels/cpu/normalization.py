@@ -16,13 +16,24 @@ from minidl.backend.layout import channels_last, from_channels_last
 from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 
-__all__ = ["batch_norm_backward", "batch_norm_forward", "channel_affine"]
+__all__ = [
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "channel_affine",
+    "grain_of",
+    "join_statistics",
+    "join_sums",
+    "rows_of",
+    "statistics",
+    "statistics_pieces",
+    "vector",
+]
 
 BLOCK = 32  # rows summed in the array's own type before they go to a float64 total: fast, and no digits are lost
 
 
 @njit(**OPTIONS)
-def _statistics(x: Any, total: Any, squares: Any) -> None:
+def statistics(x: Any, total: Any, squares: Any) -> None:
     """For a piece x (rows, K): the sums (K,), and the sums of squared deviations from the piece's own means (K,).
 
     One pass over x - center, where center, the mean of the first rows, is near enough that nothing cancels: with
@@ -95,7 +106,7 @@ def _input_gradient(grad: Any, x: Any, center: Any, slope: Any, offset: Any, sca
 
 
 @njit(**OPTIONS)
-def _join_statistics(
+def join_statistics(
     totals: Any,
     squares: Any,
     rows: int,
@@ -133,7 +144,7 @@ def _join_statistics(
 
 
 @njit(**OPTIONS)
-def _join_sums(
+def join_sums(
     totals: Any, products: Any, count: int, weight: Any, mean: Any, inverse_std: Any, vectors: Any, lanes: Any
 ) -> None:
     """From the pieces' sums (pieces, K) to ``vectors`` (2, C): dweight, dbias, and to the ``lanes`` (4, K) of dx."""
@@ -156,10 +167,10 @@ def _join_sums(
 
 
 @njit(parallel=True, **OPTIONS)
-def _statistics_pieces(x: Any, grain: int, totals: Any, squares: Any) -> None:
+def statistics_pieces(x: Any, grain: int, totals: Any, squares: Any) -> None:
     for i in prange(len(totals)):
         part = slice(i * grain, (i + 1) * grain)
-        _statistics(x[part], totals[i], squares[i])
+        statistics(x[part], totals[i], squares[i])
 
 
 @njit(parallel=True, **OPTIONS)
@@ -185,7 +196,7 @@ def _input_gradient_pieces(
         _input_gradient(grad[part], x[part], center, slope, offset, scale, dx[part])
 
 
-def _rows(x: Any) -> Any:
+def rows_of(x: Any) -> Any:
     """x (N, C), (N, C, L) or (N, C, H, W) as C-contiguous rows (P / f, f * C).
 
     f rows are put side by side where the channels alone would not fill the vector lanes; K = f * C in this file.
@@ -202,8 +213,8 @@ def _rows(x: Any) -> Any:
     return rows.reshape(rows.shape[0] // fold, fold * channels)
 
 
-def _like(x: Any) -> tuple[Any, Any]:
-    """A fresh result of the shape of x, and its rows as ``_rows`` would give them."""
+def like(x: Any) -> tuple[Any, Any]:
+    """A fresh result of the shape of x, and its rows as ``rows_of`` would give them."""
     if x.ndim == 4:
         batch, channels, height, width = x.shape
         y = from_channels_last(np.empty((batch, height, width, channels), dtype=x.dtype))
@@ -211,69 +222,69 @@ def _like(x: Any) -> tuple[Any, Any]:
         y = np.empty((x.shape[0], x.shape[2], x.shape[1]), dtype=x.dtype).transpose(0, 2, 1)  # (N, L, C) -> (N, C, L)
     else:
         y = np.empty(x.shape, dtype=x.dtype)
-    return y, _rows(y)
+    return y, rows_of(y)
 
 
-def _vector(values: Any | None, default: float, x: Any) -> Any:
+def vector(values: Any | None, default: float, x: Any) -> Any:
     """A vector (C,) in the type of x, filled with ``default`` for None."""
     if values is None:
         return np.full(x.shape[1], default, dtype=x.dtype)
     return np.ascontiguousarray(values, dtype=x.dtype)
 
 
-def _grain(rows: Any) -> int:
+def grain_of(rows: Any) -> int:
     """How many rows make a piece."""
     return max(1, GRAIN // max(rows.shape[1], 1))
 
 
 def batch_norm_forward(x: Any, weight: Any | None, bias: Any | None, epsilon: float) -> tuple[Any, Any, Any, Any]:
-    y, out = _like(x)
-    rows = _rows(x)
-    weight, bias = _vector(weight, 1, x), _vector(bias, 0, x)
-    grain = _grain(rows)
+    y, out = like(x)
+    rows = rows_of(x)
+    weight, bias = vector(weight, 1, x), vector(bias, 0, x)
+    grain = grain_of(rows)
     totals, squares = np.zeros((2, max(-(-len(rows) // grain), 1), rows.shape[1]))
     vectors, lanes = np.empty((3, x.shape[1]), dtype=x.dtype), np.empty((3, rows.shape[1]), dtype=x.dtype)
     if len(totals) == 1:
         if len(rows):  # an empty batch has sums of zero
-            _statistics(rows, totals[0], squares[0])
-        _join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
+            statistics(rows, totals[0], squares[0])
+        join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
         _affine(rows, lanes[0], lanes[1], lanes[2], out)
     else:
         with parallel_region():
-            _statistics_pieces(rows, grain, totals, squares)
-            _join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
+            statistics_pieces(rows, grain, totals, squares)
+            join_statistics(totals, squares, len(rows), grain, weight, bias, float(epsilon), vectors, lanes)
             _affine_pieces(rows, lanes[0], lanes[1], lanes[2], grain, out)
     return y, vectors[0], vectors[1], vectors[2]
 
 
 def batch_norm_backward(grad: Any, x: Any, weight: Any | None, mean: Any, inverse_std: Any) -> tuple[Any, Any, Any]:
-    dx, out = _like(x)
-    rows, grad_rows = _rows(x), _rows(grad)
-    weight, mean, inverse_std = _vector(weight, 1, x), _vector(mean, 0, x), _vector(inverse_std, 1, x)
-    grain = _grain(rows)
+    dx, out = like(x)
+    rows, grad_rows = rows_of(x), rows_of(grad)
+    weight, mean, inverse_std = vector(weight, 1, x), vector(mean, 0, x), vector(inverse_std, 1, x)
+    grain = grain_of(rows)
     count = max(x.size // max(x.shape[1], 1), 1)
     totals, products = np.empty((2, max(-(-len(rows) // grain), 1), rows.shape[1]))
     vectors, lanes = np.empty((2, x.shape[1]), dtype=x.dtype), np.empty((4, rows.shape[1]), dtype=x.dtype)
     center = np.tile(mean, rows.shape[1] // max(x.shape[1], 1))
     if len(totals) == 1:
         _sums(grad_rows, rows, center, totals[0], products[0])
-        _join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
+        join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
         _input_gradient(grad_rows, rows, lanes[0], lanes[1], lanes[2], lanes[3], out)
     else:
         with parallel_region():
             _sums_pieces(grad_rows, rows, center, grain, totals, products)
-            _join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
+            join_sums(totals, products, count, weight, mean, inverse_std, vectors, lanes)
             _input_gradient_pieces(grad_rows, rows, lanes[0], lanes[1], lanes[2], lanes[3], grain, out)
     return dx, vectors[0], vectors[1]
 
 
 def channel_affine(x: Any, scale: Any, shift: Any) -> Any:
-    y, out = _like(x)
-    rows = _rows(x)
+    y, out = like(x)
+    rows = rows_of(x)
     fold = rows.shape[1] // max(x.shape[1], 1)
-    scale, shift = np.tile(_vector(scale, 1, x), fold), np.tile(_vector(shift, 0, x), fold)
+    scale, shift = np.tile(vector(scale, 1, x), fold), np.tile(vector(shift, 0, x), fold)
     center = np.zeros_like(scale)
-    grain = _grain(rows)
+    grain = grain_of(rows)
     if len(rows) <= grain:
         _affine(rows, center, scale, shift, out)
     else:

@@ -16,6 +16,7 @@ from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import adaptive_bounds
 from minidl.kernels.plain import pooling as plain
+from minidl.kernels.plain.fused import DEAD
 
 __all__ = [
     "adaptive_avg_pool2d_backward",
@@ -42,8 +43,11 @@ def _wins(value: Any, best: Any) -> bool:
 
 
 @njit(**OPTIONS)
-def _max_pairs(x: Any, start: int, stop: int, y: Any, positions: Any) -> None:
-    """Windows 2 x 2 with stride 2: x (N, H, W, C) -> y (N, oh, ow, C), rows start ... stop - 1 of its N * oh rows."""
+def _max_pairs(x: Any, start: int, stop: int, relu: bool, y: Any, positions: Any) -> None:
+    """Windows 2 x 2 with stride 2: x (N, H, W, C) -> y (N, oh, ow, C), rows start ... stop - 1 of its N * oh rows.
+
+    With ``relu`` y is max(y, 0), and the position DEAD where that is not above 0.
+    """
     _, oh, ow, channels = y.shape
     for row in range(start, stop):
         n, h = row // oh, row % oh
@@ -59,14 +63,17 @@ def _max_pairs(x: Any, start: int, stop: int, y: Any, positions: Any) -> None:
                 value = x[n, 2 * h + 1, 2 * w + 1, k]
                 if _wins(value, best):
                     best, position = value, np.uint8(3)
+                if relu:
+                    position = position if best > 0 else np.uint8(DEAD)
+                    best = y.dtype.type(0) if best < 0 else best
                 y[n, h, w, k] = best
                 positions[n, h, w, k] = position
 
 
 @njit(parallel=True, **OPTIONS)
-def _max_pairs_pieces(x: Any, y: Any, positions: Any) -> None:
+def _max_pairs_pieces(x: Any, relu: bool, y: Any, positions: Any) -> None:
     for row in prange(y.shape[0] * y.shape[1]):
-        _max_pairs(x, row, row + 1, y, positions)
+        _max_pairs(x, row, row + 1, relu, y, positions)
 
 
 @njit(**OPTIONS)
@@ -121,7 +128,8 @@ def _pairs_backward(grad: Any, positions: Any, start: int, stop: int, dx: Any) -
                 for w in range(ow):
                     for k in range(channels):
                         position = np.int64(positions[n, h, w, k])
-                        dx[n, 2 * h + (position >> 1), 2 * w + (position & 1), k] = grad[n, h, w, k]
+                        if position != DEAD:
+                            dx[n, 2 * h + (position >> 1), 2 * w + (position & 1), k] = grad[n, h, w, k]
             continue
         for h in range(oh):
             for w in range(ow):
@@ -263,11 +271,33 @@ def _in_pairs(size: Any, output_size: Any, kernel_size: Pair, stride: Pair, padd
     )
 
 
+@njit(**OPTIONS)
+def _relu_windows(y: Any, positions: Any) -> None:
+    """What _max_pairs does with ``relu``, on flat results of any windows."""
+    for i in range(y.size):
+        value = y[i]
+        positions[i] = positions[i] if value > 0 else np.uint8(DEAD)
+        y[i] = y.dtype.type(0) if value < 0 else value
+
+
 def max_pool2d_forward(
     x: Any, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair
 ) -> tuple[Any, Any]:
     if kernel_size[0] * kernel_size[1] > 255:  # positions would not fit in a byte: too rare for kernels of its own
         return plain.max_pool2d_forward(x, kernel_size, stride, padding, dilation, output_size)
+    return _max_pool2d(x, kernel_size, stride, padding, dilation, output_size, False)
+
+
+def max_pool2d_relu_forward(
+    x: Any, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair
+) -> tuple[Any, Any]:
+    """As in ``plain/fused.py``."""
+    return _max_pool2d(x, kernel_size, stride, padding, dilation, output_size, True)
+
+
+def _max_pool2d(
+    x: Any, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair, relu: bool
+) -> tuple[Any, Any]:
     nhwc = channels_last(x)
     shape = (x.shape[0], *output_size, x.shape[1])
     y, positions = np.empty(shape, dtype=x.dtype), np.empty(shape, dtype=np.uint8)
@@ -275,15 +305,17 @@ def max_pool2d_forward(
     window = kernel_size, stride, padding, dilation
     if x.size <= GRAIN:
         if pairs:
-            _max_pairs(nhwc, 0, shape[0] * shape[1], y, positions)
+            _max_pairs(nhwc, 0, shape[0] * shape[1], relu, y, positions)
         else:
             _max_rows(nhwc, 0, shape[0] * shape[1], *window, y, positions)
     else:
         with parallel_region():
             if pairs:
-                _max_pairs_pieces(nhwc, y, positions)
+                _max_pairs_pieces(nhwc, relu, y, positions)
             else:
                 _max_pieces(nhwc, *window, y, positions)
+    if relu and not pairs:
+        _relu_windows(y.reshape(-1), positions.reshape(-1))
     return from_channels_last(y), from_channels_last(positions)
 
 
