@@ -166,7 +166,7 @@ def _normalization_before(graph: _Steps, relu: int) -> bool:
     gradient = graph.reader(masked, BatchNormGradient)
     if gradient is None or not graph.only_for(masked, gradient):
         return False
-    x, weight, bias, running_mean, running_var = graph.steps[norm].inputs
+    x, weight, bias, *_ = graph.steps[norm].inputs
     saved = [place for _, place in graph.steps[norm].saved]  # mean and inverse standard deviation
     if not all(map(graph.same, graph.steps[gradient].inputs, [masked, x, weight, *saved])):
         return False
@@ -183,15 +183,14 @@ def _normalization_before(graph: _Steps, relu: int) -> bool:
             pool, spread, size, result = pooling, spreading, 2, graph.steps[pooling].outputs[0]
             incoming = graph.steps[spreading].inputs[0]
 
-    function = partial(_normalize, pool=size, **graph.steps[norm].options)
-    inputs = [x, weight, bias, running_mean, running_var]
-    graph.replace(norm, function, inputs, [result, *saved])
+    forward = partial(_normalize, pool=size, **graph.steps[norm].options)
+    graph.replace(norm, forward, graph.steps[norm].inputs, [result, *saved])
     outputs = list(graph.steps[gradient].outputs)
     total = graph.bias_sum(outputs[0])
     if total is not None:
         outputs.append(graph.steps[total].outputs[0])
-    function = partial(kernels.batch_norm_relu_backward, pool=size)
-    graph.replace(gradient, function, [incoming, x, weight, bias, *saved], outputs)
+    backward = partial(kernels.batch_norm_relu_backward, pool=size)
+    graph.replace(gradient, backward, [incoming, x, weight, bias, *saved], outputs)
     graph.remove(relu, pool, mask, spread, total)
     return True
 
