@@ -135,7 +135,7 @@ class Erf(Function):
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
-        return kernels.erf(x)
+        return kernels.erf(namespace(x).asarray(x))  # NumPy makes scalars of arrays without axes
 
     def backward(self, grad: Any) -> Any:
         (x,) = self.saved_tensors

@@ -8,7 +8,9 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import check_same_device, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.arithmetic import where
 from minidl.ops.indexing import ScatterAdd
+from minidl.ops.norms import vector_norm
 from minidl.ops.promotion import require_float, require_tensor
 
 __all__ = ["embedding"]
@@ -71,15 +73,14 @@ def embedding(
             "embedding", expected=f"integers in [0, {rows})", got=f"{int(indices.min())} to {int(indices.max())}"
         )
     if max_norm is not None:
-        _shorten(weight, indices, max_norm, norm_type)
+        _shorten(weight, input, max_norm, norm_type)
     return Embedding.apply(weight, input, padding_idx=padding_idx, by_frequency=bool(scale_grad_by_freq))
 
 
-def _shorten(weight: Any, indices: Any, max_norm: float, norm_type: float) -> None:
+def _shorten(weight: Any, input: Any, max_norm: float, norm_type: float) -> None:
     """Bring the rows that are picked to a norm of at most ``max_norm``, in place, outside the graph."""
-    xp = namespace(indices)
-    picked = xp.unique(indices)
-    rows = weight.data[picked]
-    norms = (xp.abs(rows) ** norm_type).sum(1, keepdims=True) ** (1 / norm_type)
-    factor = xp.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-    weight.detach()[picked] = weight._make((rows * factor).astype(rows.dtype))
+    table = weight.detach()
+    rows = table[input]
+    norms = vector_norm(rows, norm_type, -1, True)
+    # A row that was picked twice is written twice, with the same values.
+    table[input] = where(norms > max_norm, rows * (max_norm / (norms + 1e-7)), rows)

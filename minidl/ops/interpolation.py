@@ -135,8 +135,8 @@ def _smooth_rows(like: Any, old: int, new: int, scale: float, align_corners: boo
     stretch = max(scale, 1.0)
     support = (2.0 if mode == "bicubic" else 1.0) * stretch
     centre = scale * (xp.arange(new, dtype=xp.float64) + 0.5)[:, None]
-    start = xp.trunc(centre - support + 0.5).clip(0, None)
-    stop = xp.trunc(centre + support + 0.5).clip(None, old)
+    start = xp.floor(centre - support + 0.5).clip(0, None)
+    stop = xp.floor(centre + support + 0.5).clip(None, old)
     pixel = xp.arange(old, dtype=xp.float64)
     distance = (pixel - centre + 0.5) / stretch
     weight = _cubic(xp, distance, -0.5) if mode == "bicubic" else (1 - xp.abs(distance)).clip(0, None)
