@@ -72,8 +72,11 @@ class Generator:
         missing = {"seed", "step", "host"} - set(state)
         if missing:
             raise ArgumentError("Generator.set_state", expected="the keys seed, step and host", got=str(sorted(state)))
+        step = state["step"]
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+            raise ArgumentError("Generator.set_state", expected="step as an integer of at least 0", got=repr(step)[:80])
         self.manual_seed(state["seed"])
-        self.step = int(state["step"])
+        self.step = step
         self.host.bit_generator.state = state["host"]
 
 

@@ -7,7 +7,10 @@ itself takes. IDX is the format of MNIST: a header of big-endian 32-bit numbers,
 
 from __future__ import annotations
 
+import io
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -23,8 +26,26 @@ __all__ = ["DataError", "Format", "read_idx", "read_npz"]
 WHOLE = "Copy or download the file again."
 FOREIGN = "Use a file with the arrays x_train, y_train, x_test and y_test, as numpy.savez_compressed writes them."
 
-# What zipfile and zlib raise for a damaged member; RuntimeError is an encrypted one.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError)
+# What zipfile and zlib raise for a damaged archive (RuntimeError: an encrypted member), and NumPy, which reads the
+# header of an array as a Python literal, for one that is none.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    LookupError,
+)
+
+# The most that is read at a time, in bytes: the directory of an archive, which zipfile takes whole, has to be shorter.
+_BLOCK = 1 << 20
 
 
 class DataError(ArgumentError):
@@ -52,10 +73,10 @@ def read_npz(path: Path, form: Format, part: str) -> tuple[np.ndarray, np.ndarra
     1 <= N <= the published number. Raises DataError for a file that is truncated, foreign or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb", buffering=0) as raw, _Blocks(raw) as file, zipfile.ZipFile(file) as archive:
             for name in ("x_train", "y_train", "x_test", "y_test"):
                 if f"{name}.npy" not in archive.namelist():
-                    found = ", ".join(sorted(archive.namelist())[:8]) or "nothing"
+                    found = ", ".join(_shown(other) for other in sorted(archive.namelist())[:8]) or "nothing"
                     raise DataError(form.name, expected=f"an array {name} in {path}", got=found, hint=FOREIGN)
             images = _read_member(archive, f"x_{part}.npy", path, form, _image_shapes(form))
             labels = _read_member(archive, f"y_{part}.npy", path, form, ((), (1,)))
@@ -90,16 +111,22 @@ def _read_member(
     part = "train" if "train" in member else "test"
     limit = form.count(part)
     where = f"{member} in {path}"
+    if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # The header of an LZMA member may ask for gigabytes to unpack a few bytes.
+        raise DataError(form.name, expected=f"{where} stored or deflated", got="another compression", hint=FOREIGN)
     with archive.open(member) as file:
         shape, fortran_order, dtype = _npy_header(file)
         is_image = member.startswith("x")
         if dtype != np.uint8 if is_image else dtype.kind not in "ui":  # objects (pickles) are neither
             expected = "uint8" if is_image else "integers"
-            raise DataError(form.name, expected=f"{expected} as {where}", got=f"the type {dtype}", hint=FOREIGN)
+            raise DataError(form.name, expected=f"{expected} as {where}", got=f"the type {_shown(dtype)}", hint=FOREIGN)
         if not shape or shape[1:] not in tails or not 1 <= shape[0] <= limit:
             wanted = " or ".join(str(("N", *tail)).replace("'", "") for tail in tails)
             raise DataError(
-                form.name, expected=f"the shape {wanted}, N from 1 to {limit}, as {where}", got=str(shape), hint=FOREIGN
+                form.name,
+                expected=f"the shape {wanted}, N from 1 to {limit}, as {where}",
+                got=_shown(shape),
+                hint=FOREIGN,
             )
         array = np.empty(shape[::-1] if fortran_order else shape, dtype)
         _fill(file, array, where, form)
@@ -108,21 +135,32 @@ def _read_member(
     return array.reshape(len(array), *tails[0])  # a missing axis of length 1 is put in, a needless one taken out
 
 
+class _Blocks(io.BufferedReader):
+    """A file of which nobody reads more than ``_BLOCK`` bytes at a time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = _BLOCK + 1 if size is None or size < 0 else size
+        data = super().read(min(wanted, _BLOCK + 1))
+        if len(data) > _BLOCK:
+            raise ValueError(f"a directory of more than {_BLOCK} bytes")
+        return data
+
+
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, memory order and type from the header of an .npy file; ValueError where it is none."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
+    if version != (1, 0):  # from version 2 on a header may be 4 GB long
+        raise ValueError(f".npy version {version}, which plain arrays do not need")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, about literals of Python 2
         return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f".npy version {version}, which plain arrays do not need")
 
 
 def _fill(file: IO[bytes], array: np.ndarray, where: str, form: Format) -> None:
     """Read exactly the bytes of ``array``; reading to the end makes zipfile compare its checksum."""
     data = array.reshape(-1).view(np.uint8).data
     while len(data):
-        block = file.read(min(len(data), 1 << 20))
+        block = file.read(min(len(data), _BLOCK))
         if not block:
             raise DataError(form.name, expected=f"{array.nbytes} bytes as {where}", got="fewer", hint=WHOLE)
         data[: len(block)] = block
@@ -176,4 +214,10 @@ def _checked(path: Path, form: Format, images: np.ndarray, labels: np.ndarray) -
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return _shown(error) or type(error).__name__
+
+
+def _shown(value: object) -> str:
+    """What a file says, for a message: on one line, without control characters, and not too long of it."""
+    text = str(value)[:200]
+    return text if text.isprintable() else ascii(text)[1:-1]

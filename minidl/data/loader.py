@@ -95,6 +95,8 @@ class DataLoader:
                 got=f"{there}",
                 hint="Resume with the data and the batch size of the first run.",
             )
+        for name in ("epoch", "position"):
+            _check_count(name, state.get(name), 0)
         self.epoch, self._current, self._resumed = state["epoch"], None, None
         if state["epoch_start"] is not None:
             # The generator may have been used by others since the epoch began: the epoch's draws are repeated aside.

@@ -1,6 +1,7 @@
 """The training loop and what surrounds it: progress, history, metrics, weights on disk, checkpoints."""
 
 from minidl.train.checkpoint import load_checkpoint, read_notes, save_checkpoint
+from minidl.train.early_stopping import EarlyStopping
 from minidl.train.history import History
 from minidl.train.loop import Figures, RunningFigures, evaluate, predict, train_epoch
 from minidl.train.metrics import accuracy, classification_report, confusion_matrix
@@ -8,6 +9,7 @@ from minidl.train.progress import Progress
 from minidl.train.weights import load, load_metadata, save
 
 __all__ = [
+    "EarlyStopping",
     "Figures",
     "History",
     "Progress",

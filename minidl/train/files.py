@@ -11,10 +11,14 @@ import numpy as np
 
 from minidl.errors import ArgumentError, ExtraError
 
-__all__ = ["read_metadata", "read_tensors", "write_file", "write_tensors"]
+__all__ = ["read_metadata", "read_tensors", "shown", "write_file", "write_tensors"]
 
 # The types of a safetensors file that NumPy has as well.
 _TYPES = frozenset({"BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "F32", "F64"})
+
+# The longest header that is read, in bytes: room for 100,000 tensors, and little enough that parsing it takes neither
+# long nor much memory. (The library's own limit is 100 MB, which may become gigabytes of names.)
+_HEADER = 1 << 24
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
@@ -48,7 +52,15 @@ def write_tensors(
     safetensors_numpy = _safetensors(who)
     # The library takes the bytes as they lie in memory, so that a transposed view would be written wrongly.
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_file(path, safetensors_numpy.save(contiguous, dict(metadata)))
+    data = safetensors_numpy.save(contiguous, dict(metadata))
+    if int.from_bytes(data[:8], "little") > _HEADER:
+        raise ArgumentError(
+            who,
+            expected=f"names and texts that take {_HEADER} bytes in the header of {path}",
+            got=f"{int.from_bytes(data[:8], 'little')} bytes",
+            hint="Put long lists of numbers into a tensor.",
+        )
+    write_file(path, data)
 
 
 def read_tensors(who: str, path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -62,10 +74,13 @@ def read_tensors(who: str, path: str | os.PathLike[str]) -> tuple[dict[str, np.n
             raise ArgumentError(
                 who,
                 expected=f"tensors of types that NumPy has in {path}",
-                got=f'{kind} for "{name}"',
+                got=f'{shown(kind)} for "{shown(name)}"',
                 hint="Convert them to float32 where they were made.",
             )
-        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        try:
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        except (ValueError, OverflowError) as error:  # shapes of no element that NumPy cannot have: (2**62, 0)
+            raise _not_whole(who, path, b"", _reason(error)) from error
 
 
 def read_metadata(who: str, path: str | os.PathLike[str]) -> dict[str, str]:
@@ -86,21 +101,31 @@ def _opened(who: str, path: str | os.PathLike[str], safetensors_numpy: Any) -> A
     """The open file, its header checked by the library: every offset lies inside, nothing overlaps or is left over."""
     with open(path, "rb") as file:  # missing, a folder, forbidden: Python's own errors say so best
         start = file.read(8)
-    try:
-        return safetensors_numpy.safe_open(os.fspath(path), framework="numpy")
-    except Exception as error:  # SafetensorError derives from Exception alone
-        if isinstance(error, OSError):
+    length = int.from_bytes(start, "little")
+    if len(start) == 8 and length <= _HEADER:
+        try:
+            return safetensors_numpy.safe_open(os.fspath(path), framework="numpy")
+        except OSError:
             raise
-        is_pickle = start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"
-        raise ArgumentError(
-            who,
-            expected=f"a whole safetensors file in {path}",
-            got="a ZIP or pickle file, such as torch.save writes" if is_pickle else _reason(error),
-            hint="Pickles are never read: in torch, use safetensors.torch.save_file(model.state_dict(), path)."
-            if is_pickle
-            else "Copy or write the file again.",
-        ) from error
+        except Exception as error:  # SafetensorError derives from Exception alone
+            raise _not_whole(who, path, start, _reason(error)) from error
+    got = f"a header of {length} bytes, of which {_HEADER} are read at most" if len(start) == 8 else "no header"
+    raise _not_whole(who, path, start, got)
+
+
+def _not_whole(who: str, path: str | os.PathLike[str], start: bytes, got: str) -> ArgumentError:
+    hint = "Copy or write the file again."
+    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+        got = "a ZIP or pickle file, such as torch.save writes"
+        hint = "Pickles are never read: in torch, use safetensors.torch.save_file(model.state_dict(), path)."
+    return ArgumentError(who, expected=f"a whole safetensors file in {path}", got=got, hint=hint)
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return shown(error) or type(error).__name__
+
+
+def shown(value: object) -> str:
+    """What a file says, for a message: on one line, without control characters, and not too long of it."""
+    text = str(value)[:200]
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.errors import ArgumentError
-from minidl.train.files import write_file
+from minidl.train.files import shown, write_file
 
 __all__ = ["History"]
 
@@ -53,7 +53,7 @@ class History:
             or not isinstance(state.get("epochs"), list)
             or not all(isinstance(record, dict) for record in state["epochs"])
         ):
-            raise ArgumentError("History", expected='"about" and a list of "epochs"', got=repr(state)[:80])
+            raise ArgumentError("History", expected='"about" and a list of "epochs"', got=shown(repr(state)))
         self.about, self.epochs = dict(state["about"]), [dict(record) for record in state["epochs"]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -72,7 +72,9 @@ class History:
         except (ValueError, RecursionError) as error:
             if isinstance(error, ArgumentError):
                 raise
-            raise ArgumentError("History.load", expected=f"a history in {path}", got=f"no JSON ({error})") from error
+            raise ArgumentError(
+                "History.load", expected=f"a history in {path}", got=f"no JSON ({shown(error)})"
+            ) from error
         return history
 
 

@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         "[]",
         "{}",
         "[" * 100000,
-        json.dumps({"version": 2, "notes": {}, "generator": {}, "parts": {}}),
+        json.dumps({"version": 3, "notes": {}, "generator": {}, "parts": {}}),
         json.dumps({"version": 1, "notes": {}, "generator": {}, "parts": {"part": {"$tensor": "gone"}}}),
         json.dumps({"version": 1, "notes": {}, "generator": {}, "parts": {"part": {"$items": [[[], 1]]}}}),
         json.dumps({"version": 1, "notes": {}, "generator": {}, "parts": {"part": {"$items": 5}}}),
