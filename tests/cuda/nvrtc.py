@@ -26,12 +26,13 @@ def library() -> ctypes.CDLL:
 
 
 def compile_source(name: str, source: str, architecture: str, real: str) -> str:
-    """Compile to machine code with the launcher's options; returns the assembler's report on registers and spills."""
+    """Compile to machine code with the launcher's options and CuPy's; returns the report on registers and spills."""
     nvrtc = library()
     program = ctypes.c_void_p()
     created = nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), name.encode(), 0, None, None)
     assert created == 0, f"nvrtcCreateProgram: {created}"
-    options = ["--std=c++17", f"-DREAL={real}", f"--gpu-architecture={architecture}", "--ptxas-options=--verbose"]
+    ours = ["--std=c++17", f"-DREAL={real}", f"--gpu-architecture={architecture}", "--ptxas-options=--verbose"]
+    options = [*ours, "-ftz=true", "--device-as-default-execution-space"]  # as CuPy adds them
     status = nvrtc.nvrtcCompileProgram(
         program, len(options), (ctypes.c_char_p * len(options))(*map(str.encode, options))
     )

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minidl.kernels.cuda.layout import contiguous, dense, in_order_of, to_channels_outermost
-from minidl.kernels.cuda.shared import THREADS, WARP, blocks, empty, empty_like, few_blocks, program
+from minidl.kernels.cuda.shared import THREADS, WARP, blocks, empty, empty_like, program
 
 __all__ = [
     "bias_relu_forward",
@@ -23,12 +23,13 @@ __all__ = [
 ]
 
 CUDA = program("activation")
+PER_BLOCK = 4 * THREADS  # elements, as in the source
 
 
 def _forward(kernel: str, x: Any, *numbers: float) -> Any:
     x = dense(x)
     y = empty_like(x)
-    CUDA.launch(kernel, few_blocks(x.size), THREADS, x, y, *numbers, x.size)
+    CUDA.launch(kernel, blocks(x.size, PER_BLOCK), THREADS, x, y, *numbers, x.size)
     return y
 
 
@@ -36,7 +37,7 @@ def _backward(kernel: str, grad: Any, saved: Any, *numbers: float) -> Any:
     saved = dense(saved)  # its order, not the gradient's: what comes next in the graph has it too
     grad = in_order_of(saved, grad)
     dx = empty_like(saved)
-    CUDA.launch(kernel, few_blocks(dx.size), THREADS, grad, saved, dx, *numbers, dx.size)
+    CUDA.launch(kernel, blocks(dx.size, PER_BLOCK), THREADS, grad, saved, dx, *numbers, dx.size)
     return dx
 
 
@@ -77,7 +78,8 @@ def bias_relu_forward(x: Any, bias: Any) -> Any:
     x = to_channels_outermost(x)
     y = empty_like(x)
     pixels = x.size // max(x.shape[1], 1)
-    CUDA.launch("bias_relu_forward", few_blocks(x.size), THREADS, x, contiguous(bias), y, pixels, x.size)
+    each = blocks(pixels)
+    CUDA.launch("bias_relu_forward", x.shape[1] * each, THREADS, x, contiguous(bias), y, pixels, each)
     return y
 
 

@@ -40,13 +40,12 @@ extern "C" __global__ void col2im(C_ORDER const real *__restrict__ columns, CHAN
     long long start = (long long)channel * window.kh * window.kw * pixels + (long long)image * window.oh * window.ow;
     real sum = 0;
     for (int i = 0; i < window.kh; ++i) {
-        int h = bottom - i * window.dh;  // = oh * sh, where a window begins
-        if (h < 0 || h % window.sh || h / window.sh >= window.oh) continue;
+        int h = bottom - i * window.dh, oh = quotient(h, window.sh);  // the window that begins at h, if one does
+        if (h < 0 || oh * window.sh != h || oh >= window.oh) continue;
         for (int j = 0; j < window.kw; ++j) {
-            int w = right - j * window.dw;
-            if (w < 0 || w % window.sw || w / window.sw >= window.ow) continue;
-            long long row = (long long)(i * window.kw + j) * pixels;
-            sum += columns[start + row + h / window.sh * window.ow + w / window.sw];
+            int w = right - j * window.dw, ow = quotient(w, window.sw);
+            if (w < 0 || ow * window.sw != w || ow >= window.ow) continue;
+            sum += columns[start + (long long)(i * window.kw + j) * pixels + oh * window.ow + ow];
         }
     }
     dx[((long long)channel * images + first) * window.H * window.W + place] = sum;

@@ -4,12 +4,11 @@
 
 // One thread writes one number. Reads and writes are both coalesced in runs of `inner`.
 extern "C" __global__ void exchange(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,
-                                    int rows, int columns, int inner, long long size) {
-    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
-    if (i >= size) return;
-    int k = (int)(i % inner);
-    long long run = i / inner;  // of y: column * rows + row
-    y[i] = x[((run % rows) * columns + run / rows) * inner + k];
+                                    int rows, int columns, int inner, int size) {
+    long long thread = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (thread >= size) return;
+    int i = (int)thread, run = i / inner;  // of y: column * rows + row
+    y[i] = x[(run % rows * columns + run / rows) * inner + i % inner];
 }
 
 // inner = 1. A block moves a tile of 32 x 32 through shared memory, so that reads go along the rows of x and writes along

@@ -42,8 +42,8 @@ extern "C" __global__ void __launch_bounds__(256) piece_statistics(
     }
 }
 
-// y = (x - mean) * inverse_std * weight + bias. The pieces' statistics are joined by the formula of Chan, Golub and LeVeque
-// (1983). Every warp does it for itself, so that no thread has to wait for another warp.
+// y = (x - mean) * inverse_std * weight + bias. The first warp of a block joins the pieces' statistics by the formula of
+// Chan, Golub and LeVeque (1983): only one, because most GPUs are slow at double.
 extern "C" __global__ void __launch_bounds__(256) normalize(
     CHANNELS_OUTERMOST const real *__restrict__ x, OPTIONAL C_ORDER const real *__restrict__ weight,
     OPTIONAL C_ORDER const real *__restrict__ bias, C_ORDER const double *__restrict__ means,
@@ -51,22 +51,30 @@ extern "C" __global__ void __launch_bounds__(256) normalize(
     C_ORDER real *__restrict__ mean, C_ORDER real *__restrict__ variance, C_ORDER real *__restrict__ inverse_std,
     double epsilon, int pixels, int pieces) {
     int channel = blockIdx.x / pieces, piece = blockIdx.x % pieces, first = piece * PIECE;
-    int length = min(pixels - first, PIECE), lane = threadIdx.x % WARP;
-    double total = 0, square = 0;
-    for (int i = lane; i < pieces; i += WARP) total += means[channel * pieces + i] * min(pixels - i * PIECE, PIECE);
-    double center = warp_sum(total) / pixels;
-    for (int i = lane; i < pieces; i += WARP) {
-        double distance = means[channel * pieces + i] - center;
-        square += squares[channel * pieces + i] + distance * distance * min(pixels - i * PIECE, PIECE);
+    int length = min(pixels - first, PIECE);
+    __shared__ real found[2];
+    if (threadIdx.x < WARP) {
+        double total = 0, square = 0;
+        for (int i = threadIdx.x; i < pieces; i += WARP)
+            total += means[channel * pieces + i] * min(pixels - i * PIECE, PIECE);
+        double center = warp_sum(total) / pixels;
+        for (int i = threadIdx.x; i < pieces; i += WARP) {
+            double distance = means[channel * pieces + i] - center;
+            square += squares[channel * pieces + i] + distance * distance * min(pixels - i * PIECE, PIECE);
+        }
+        double spread = warp_sum(square) / pixels, inverse = 1 / sqrt(spread + epsilon);
+        if (threadIdx.x == 0) {
+            found[0] = (real)center;
+            found[1] = (real)(weight ? inverse * weight[channel] : inverse);
+            if (piece == 0) {
+                mean[channel] = (real)center;
+                variance[channel] = (real)spread;
+                inverse_std[channel] = (real)inverse;
+            }
+        }
     }
-    double spread = warp_sum(square) / pixels, inverse = 1 / sqrt(spread + epsilon);
-    if (piece == 0 && threadIdx.x == 0) {
-        mean[channel] = (real)center;
-        variance[channel] = (real)spread;
-        inverse_std[channel] = (real)inverse;
-    }
-    real shift = bias ? bias[channel] : (real)0;
-    real scale = (real)(weight ? inverse * weight[channel] : inverse), middle = (real)center;
+    __syncthreads();
+    real middle = found[0], scale = found[1], shift = bias ? bias[channel] : (real)0;
     long long start = (long long)channel * pixels + first;
     for (int i = threadIdx.x; i < length; i += blockDim.x) y[start + i] = (x[start + i] - middle) * scale + shift;
 }
@@ -101,20 +109,28 @@ extern "C" __global__ void __launch_bounds__(256) input_gradient(
     C_ORDER const double *__restrict__ products, CHANNELS_OUTERMOST real *__restrict__ dx,
     C_ORDER real *__restrict__ dweight, C_ORDER real *__restrict__ dbias, int pixels, int pieces) {
     int channel = blockIdx.x / pieces, piece = blockIdx.x % pieces, first = piece * PIECE;
-    int length = min(pixels - first, PIECE), lane = threadIdx.x % WARP;
-    double total = 0, product = 0;
-    for (int i = lane; i < pieces; i += WARP) {
-        total += totals[channel * pieces + i];
-        product += products[channel * pieces + i];
+    int length = min(pixels - first, PIECE);
+    __shared__ real found[2];
+    if (threadIdx.x < WARP) {
+        double total = 0, product = 0;
+        for (int i = threadIdx.x; i < pieces; i += WARP) {
+            total += totals[channel * pieces + i];
+            product += products[channel * pieces + i];
+        }
+        total = warp_sum(total);
+        double inverse = inverse_std[channel], slope = warp_sum(product) * inverse;
+        if (threadIdx.x == 0) {
+            found[0] = (real)(total / pixels);
+            found[1] = (real)(slope * inverse / pixels);
+            if (piece == 0) {
+                dweight[channel] = (real)slope;
+                dbias[channel] = (real)total;
+            }
+        }
     }
-    total = warp_sum(total);
-    double inverse = inverse_std[channel], slope = warp_sum(product) * inverse;
-    if (piece == 0 && threadIdx.x == 0) {
-        dweight[channel] = (real)slope;
-        dbias[channel] = (real)total;
-    }
-    real offset = (real)(total / pixels), tilt = (real)(slope * inverse / pixels), center = mean[channel];
-    real scale = (real)(weight ? inverse * weight[channel] : inverse);
+    __syncthreads();
+    real offset = found[0], tilt = found[1], center = mean[channel];
+    real scale = weight ? inverse_std[channel] * weight[channel] : inverse_std[channel];
     long long start = (long long)channel * pixels + first;
     for (int i = threadIdx.x; i < length; i += blockDim.x)
         dx[start + i] = (grad[start + i] - offset - (x[start + i] - center) * tilt) * scale;

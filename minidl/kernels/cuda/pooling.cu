@@ -61,13 +61,13 @@ __device__ inline void max_unpool(const real *__restrict__ grad, const Position 
     int left = first_window(w, (window.kw - 1) * window.dw + 1, window.sw), right = last_window(w, window.sw, window.ow);
     real sum = 0;
     for (int oh = top; oh <= bottom; ++oh) {
-        int i = h - oh * window.sh;
-        if (i % window.dh) continue;  // between two taps
+        int row = h - oh * window.sh, i = quotient(row, window.dh);
+        if (i * window.dh != row) continue;  // between two taps
         for (int ow = left; ow <= right; ++ow) {
-            int j = w - ow * window.sw;
-            if (j % window.dw) continue;
+            int column = w - ow * window.sw, j = quotient(column, window.dw);
+            if (j * window.dw != column) continue;
             int output = (plane * window.oh + oh) * window.ow + ow;
-            if (positions[output] == i / window.dh * window.kw + j / window.dw) sum += grad[output];
+            if (positions[output] == i * window.kw + j) sum += grad[output];
         }
     }
     dx[number] = sum;
@@ -176,11 +176,11 @@ extern "C" __global__ void avg_unpool(CHANNELS_OUTERMOST const real *__restrict_
 // Adaptive windows: output o of `outputs` along an axis averages the inputs from floor(o * size / outputs) up to, but not
 // with, ceil((o + 1) * size / outputs).
 __device__ inline int begin_of(int o, int size, int outputs) {
-    return (int)((long long)o * size / outputs);
+    return o * size / outputs;
 }
 
 __device__ inline int end_of(int o, int size, int outputs) {
-    return (int)(((long long)(o + 1) * size + outputs - 1) / outputs);
+    return ((o + 1) * size + outputs - 1) / outputs;
 }
 
 // `lanes` neighbouring threads share one output, whose window may be the whole image: they read neighbouring numbers and

@@ -19,7 +19,6 @@ __all__ = [
     "empty",
     "empty_channels_outermost",
     "empty_like",
-    "few_blocks",
     "program",
     "stream",
     "window",
@@ -29,7 +28,6 @@ Pair = tuple[int, int]
 
 THREADS = 256  # in a block: eight warps, few enough that a block with many registers still fits
 WARP = 32  # threads that run in step, and can exchange numbers without memory
-MOST_BLOCKS = 132 * 16  # more than a large GPU (132 multiprocessors) runs at once: threads then go round in a loop
 
 
 def program(name: str) -> Program:
@@ -38,14 +36,9 @@ def program(name: str) -> Program:
     return Program(folder / f"{name}.cu", folder / "common.cu")
 
 
-def blocks(count: int, threads: int = THREADS) -> int:
-    """How many blocks give each of ``count`` elements a thread."""
-    return -(-count // threads)
-
-
-def few_blocks(count: int) -> int:
-    """How many blocks a kernel gets whose threads go round in a loop over ``count`` elements."""
-    return min(blocks(count), MOST_BLOCKS)
+def blocks(count: int, each: int = THREADS) -> int:
+    """How many blocks ``count`` elements take, ``each`` for one block; by default every thread gets one."""
+    return -(-count // each)
 
 
 @lru_cache(maxsize=1024)
