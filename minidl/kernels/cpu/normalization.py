@@ -17,6 +17,7 @@ from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region
 
 __all__ = [
+    "BLOCK",
     "batch_norm_backward",
     "batch_norm_forward",
     "channel_affine",
