@@ -104,6 +104,12 @@ class Augmentation:
             )
 
     @property
+    def one_kernel(self) -> bool:
+        """Whether nothing but crop and flip is asked for, which the kernel that makes a batch does along the way."""
+        plain_crop = not self.crop_padding or self.padding_mode == "constant"
+        return self.resized_crop is None and self.jitter is None and plain_crop
+
+    @property
     def random(self) -> bool:
         """Whether anything is drawn at all."""
         return self.crop_padding > 0 or self.flip > 0 or self.resized_crop is not None or self.jitter is not None

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from minidl._tensor import Tensor
+from minidl.backend.arrays import check_same_device, on_device_of, to_device
+from minidl.backend.device import Device
 from minidl.backend.random import Generator, Stream, default_generator
-from minidl.errors import ArgumentError, DeviceError, ShapeError
+from minidl.errors import ArgumentError, ShapeError
 
 __all__ = ["BatchSource", "Dataset", "Subset", "TensorDataset", "random_split", "whole_batches"]
 
@@ -31,7 +33,12 @@ class BatchSource(Protocol):
         """Whether a batch depends on random numbers."""
         ...
 
-    def batch(self, index: np.ndarray, stream: Stream | None = None) -> list[np.ndarray]:
+    @property
+    def device(self) -> Device:
+        """Where batches are made; ``index`` should lie there, or is copied."""
+        ...
+
+    def batch(self, index: Any, stream: Stream | None = None) -> list[Any]:
         """The arrays of the batch at ``index`` (N,) int64, each (N, ...); ``stream`` numbers the random draws."""
         ...
 
@@ -45,7 +52,8 @@ def whole_batches(dataset: Any) -> BatchSource | None:
 class TensorDataset:
     """Tensors of equal first length: item i is the tuple of their rows i. As ``torch.utils.data.TensorDataset``.
 
-    tensors: each (N, ...), on the CPU. Raises ShapeError where the first lengths differ.
+    tensors: each (N, ...), all on one device, where batches are made. Raises ShapeError where the first lengths differ,
+    DeviceError for tensors on several devices.
     """
 
     random = False
@@ -59,11 +67,17 @@ class TensorDataset:
                 expected="tensors of equal first length",
                 got=" and ".join(str(tuple(tensor.shape)) for tensor in tensors),
             )
-        if any(not isinstance(tensor.data, np.ndarray) for tensor in tensors):
-            raise DeviceError(
-                "TensorDataset", expected="tensors on the CPU", got="one on a GPU", hint='Move it with .to("cpu").'
-            )
+        check_same_device("TensorDataset", *[tensor.data for tensor in tensors])
         self.tensors = tensors
+
+    @property
+    def device(self) -> Device:
+        """Where the tensors lie."""
+        return self.tensors[0].device
+
+    def to(self, device: str | Device) -> TensorDataset:
+        """The dataset with its tensors on a device: itself if they lie there."""
+        return self if self.device == Device(device) else TensorDataset(*[t.to(device) for t in self.tensors])
 
     def __len__(self) -> int:
         return self.tensors[0].shape[0]
@@ -75,9 +89,11 @@ class TensorDataset:
         """Itself: batches of it are made by ``batch``, not item by item."""
         return self
 
-    def batch(self, index: np.ndarray, stream: Stream | None = None) -> list[np.ndarray]:
+    def batch(self, index: Any, stream: Stream | None = None) -> list[Any]:
         """The rows at ``index`` (N,) int64 of every tensor: a list of (N, ...) arrays; nothing is random."""
-        return [tensor.data[index] for tensor in self.tensors]
+        index = to_device(index, self.device)
+        with on_device_of(index):
+            return [tensor.data[index] for tensor in self.tensors]
 
 
 class Subset:
@@ -113,10 +129,13 @@ class _Chosen:
     """A batch source that renumbers another: entry i is entry ``indices[i]`` of ``source``."""
 
     def __init__(self, source: BatchSource, indices: np.ndarray) -> None:
-        self.source, self.indices, self.random = source, indices, source.random
+        self.source, self.random, self.device = source, source.random, source.device
+        self.indices = to_device(indices, self.device)
 
-    def batch(self, index: np.ndarray, stream: Stream | None = None) -> list[np.ndarray]:
-        return self.source.batch(self.indices[index], stream)
+    def batch(self, index: Any, stream: Stream | None = None) -> list[Any]:
+        index = to_device(index, self.device)
+        with on_device_of(index):
+            return self.source.batch(self.indices[index], stream)
 
 
 def random_split(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from minidl._tensor import Tensor
+from minidl.backend.arrays import device_of, on_device_of, to_device
+from minidl.backend.device import Device
 from minidl.backend.random import AUGMENTATION, Stream, default_generator
 from minidl.data.augmentation import Augmentation, make_batch
 from minidl.errors import ArgumentError, DTypeError, ShapeError
@@ -79,6 +82,32 @@ class ImageDataset:
             raise ArgumentError("ImageDataset", expected="every std above 0", got=str(self.std.tolist()))
         self.augmentation = augmentation
 
+    @property
+    def device(self) -> Device:
+        """Where the images lie, and batches are made."""
+        return device_of(self.images)
+
+    def to(self, device: str | Device) -> ImageDataset:
+        """The dataset with all of its images on a device (CIFAR-10: 184 MB): itself if they lie there, else a copy.
+
+        On a GPU a batch is made by one kernel, and only the order of an epoch is copied from the host. Raises
+        DeviceError where there is no such GPU, ArgumentError for an augmentation other than crop and flip.
+        """
+        place = Device(device)
+        if place == self.device:
+            return self
+        if place.type == "gpu" and not self.augmentation.one_kernel:
+            raise ArgumentError(
+                "ImageDataset.to",
+                expected="crop with zeros and flip as the only augmentation on a GPU",
+                got=str(self.augmentation),
+                hint="Leave the dataset on the CPU; its batches can be moved.",
+            )
+        moved = copy.copy(self)
+        for name in ("images", "labels", "mean", "std"):
+            setattr(moved, name, to_device(getattr(self, name), place))
+        return moved
+
     def whole_batches(self) -> ImageDataset:
         """Itself: batches of it are made by ``batch``, not item by item."""
         return self
@@ -97,13 +126,17 @@ class ImageDataset:
         images, labels = self.batch(np.array([position]), stream)
         return Tensor(images[0]), int(labels[0])
 
-    def batch(self, index: np.ndarray, stream: Stream | None = None) -> list[np.ndarray]:
+    def batch(self, index: Any, stream: Stream | None = None) -> list[Any]:
         """The images and labels at ``index`` (N,) int64: [(N, C, H, W) float32, (N,) int64].
 
         ``stream`` numbers the random draws; needed only where ``random`` is true. Raises IndexError outside the set.
         """
-        labels = self.labels[index]  # first, because NumPy checks the index; the kernel does not
-        return [make_batch(self.images, index, self.augmentation, self.mean, self.std, stream), labels]
+        if isinstance(index, np.ndarray) and index.size and not 0 <= index.min() <= index.max() < len(self):
+            raise IndexError(f"ImageDataset: images 0 to {len(self) - 1}, got {index.min()} to {index.max()}")
+        index = to_device(index, self.device)
+        with on_device_of(index):
+            images = make_batch(self.images, index, self.augmentation, self.mean, self.std, stream)
+            return [images, self.labels[index]]
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

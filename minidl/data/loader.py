@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl._tensor import Tensor
+from minidl.backend.arrays import to_device
 from minidl.backend.random import AUGMENTATION, Generator, Stream, default_generator
 from minidl.data.base import Dataset, whole_batches
 from minidl.errors import ArgumentError, DTypeError, ShapeError
@@ -148,7 +149,9 @@ class _Epoch:
         self.collate = loader.collate_fn or default_collate
         self.source = whole_batches(loader.dataset) if loader.collate_fn is None else None
         samples = len(loader.dataset)
-        self.order = generator.host.permutation(samples) if loader.shuffle else np.arange(samples)
+        order = generator.host.permutation(samples) if loader.shuffle else np.arange(samples)
+        # For a dataset on a GPU the order goes there once, not with every batch.
+        self.order: Any = order if self.source is None else to_device(order, self.source.device)
         self.streams: list[Stream] | None = None
         if self.source is None or self.source.random:
             self.streams = [generator.stream(AUGMENTATION) for _ in range(self.length)]

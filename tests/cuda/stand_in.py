@@ -533,8 +533,8 @@ class StandInEngine:
 
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
-    abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp expm1 flip
-    floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum multiply
+    abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp expm1
+    flip floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum multiply
     negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"
