@@ -13,11 +13,22 @@ from typing import Any
 import numpy as np
 
 from minidl._tensor import Tensor
-from minidl.backend.random import default_generator
-from minidl.data.augmentation import Augmentation
+from minidl.backend.random import AUGMENTATION, default_generator
+from minidl.data.augmentation import Augmentation, ResizedCrop, random_windows
+from minidl.data.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, adjust_sharpness
+from minidl.data.resize import resized_crop
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "ToTensor"]
+__all__ = [
+    "ColorJitter",
+    "Compose",
+    "Normalize",
+    "RandomAdjustSharpness",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "ToTensor",
+]
 
 
 class Compose:
@@ -147,6 +158,122 @@ class RandomCrop:
 
     def __repr__(self) -> str:
         return f"RandomCrop(size={self.size}, padding={self.padding})"
+
+
+class RandomResizedCrop:
+    """A window of random area and shape at a random place of an image of uint8, brought to ``size``.
+
+    size: int or (height, width); scale, ratio: as ``minidl.data.ResizedCrop`` has them. Bilinear; windows larger than
+    ``size`` are not smoothed before (torchvision's ``antialias=False``). Put it before ToTensor().
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        scale: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    ) -> None:
+        height, width = (size, size) if isinstance(size, int) else size
+        if min(height, width) < 1:
+            raise ArgumentError("RandomResizedCrop", expected="a size of at least 1", got=repr(size))
+        self.size = (int(height), int(width))
+        self.crop = ResizedCrop((scale[0], scale[1]), (ratio[0], ratio[1]))
+
+    def __call__(self, image: Any) -> Any:
+        batch = _batch_of_one("RandomResizedCrop", image)
+        window = random_windows(self.crop, 1, batch.shape[1:3], default_generator().stream(AUGMENTATION))
+        return resized_crop(batch, *window, self.size)[0].reshape(*self.size, *np.shape(image)[2:])
+
+    def __repr__(self) -> str:
+        return f"RandomResizedCrop(size={self.size}, scale={self.crop.scale}, ratio={self.crop.ratio})"
+
+
+class ColorJitter:
+    """Brightness, contrast, saturation and hue of an image of uint8 changed by random factors, in a random order.
+
+    Each argument is x for factors uniform in [max(0, 1 - x), 1 + x] (hue: a turn uniform in [-x, x] of a full circle,
+    x at most 0.5), or the two bounds. 0 leaves the image as it is. Put it before ToTensor().
+    """
+
+    def __init__(
+        self,
+        brightness: float | Sequence[float] = 0,
+        contrast: float | Sequence[float] = 0,
+        saturation: float | Sequence[float] = 0,
+        hue: float | Sequence[float] = 0,
+    ) -> None:
+        self.brightness = _bounds("brightness", brightness, 1.0, (0.0, np.inf))
+        self.contrast = _bounds("contrast", contrast, 1.0, (0.0, np.inf))
+        self.saturation = _bounds("saturation", saturation, 1.0, (0.0, np.inf))
+        self.hue = _bounds("hue", hue, 0.0, (-0.5, 0.5))
+
+    def __call__(self, image: Any) -> Any:
+        batch, random = _batch_of_one("ColorJitter", image), default_generator().host
+        changes = (
+            (adjust_brightness, self.brightness),
+            (adjust_contrast, self.contrast),
+            (adjust_saturation, self.saturation),
+            (adjust_hue, self.hue),
+        )
+        for number in random.permutation(len(changes)):
+            change, bounds = changes[number]
+            if bounds is not None:
+                batch = change(batch, np.array([random.uniform(*bounds)]))
+        return batch[0].reshape(np.shape(image))
+
+    def __repr__(self) -> str:
+        return (
+            f"ColorJitter(brightness={self.brightness}, contrast={self.contrast}, saturation={self.saturation}, "
+            f"hue={self.hue})"
+        )
+
+
+class RandomAdjustSharpness:
+    """An image of uint8 made sharper (factor above 1) or softer (below 1) with probability p.
+
+    Put it before ToTensor().
+    """
+
+    def __init__(self, sharpness_factor: float, p: float = 0.5) -> None:
+        if not sharpness_factor >= 0:
+            raise ArgumentError("RandomAdjustSharpness", expected="a factor of at least 0", got=repr(sharpness_factor))
+        if not 0 <= p <= 1:
+            raise ArgumentError("RandomAdjustSharpness", expected="a probability in [0, 1]", got=repr(p))
+        self.sharpness_factor, self.p = sharpness_factor, p
+
+    def __call__(self, image: Any) -> Any:
+        batch = _batch_of_one("RandomAdjustSharpness", image)
+        if default_generator().host.random() >= self.p:
+            return image
+        return adjust_sharpness(batch, np.array([self.sharpness_factor]))[0].reshape(np.shape(image))
+
+    def __repr__(self) -> str:
+        return f"RandomAdjustSharpness(sharpness_factor={self.sharpness_factor}, p={self.p})"
+
+
+def _batch_of_one(who: str, image: Any) -> np.ndarray:
+    """The image (H, W) or (H, W, C) of uint8 as a batch (1, H, W, C)."""
+    x = None if isinstance(image, Tensor) else np.asarray(image)
+    if x is None or x.dtype != np.uint8:
+        got = "a Tensor" if x is None else str(x.dtype)
+        raise DTypeError(who, expected="an image of uint8", got=got, hint="Put it before ToTensor().")
+    if x.ndim not in (2, 3):
+        raise ShapeError(who, expected="an image (H, W) or (H, W, C)", got=str(x.shape))
+    return x.reshape(1, *x.shape[:2], -1)
+
+
+def _bounds(
+    name: str, value: float | Sequence[float], centre: float, allowed: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The smallest and the largest factor; None where there is nothing to change."""
+    if isinstance(value, (int, float)):
+        low, high = max(centre - value, allowed[0]) if centre else -value, centre + value
+    else:
+        low, high = value
+    if not allowed[0] <= low <= high <= allowed[1]:
+        expected = f"{name} as a number from 0, or as two bounds from {allowed[0]:g} to {allowed[1]:g}"
+        raise ArgumentError("ColorJitter", expected=expected, got=repr(value))
+    return None if low == high == centre else (low, high)
 
 
 def _pixels(image: Any) -> tuple[np.ndarray, int]:

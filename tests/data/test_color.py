@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision import transforms as reference_transforms
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as reference
 
-from minidl.backend.random import AUGMENTATION, Stream
+from minidl.backend.random import AUGMENTATION, Stream, manual_seed
 from minidl.data import Augmentation, ImageDataset, Jitter, ResizedCrop
 from minidl.data import color as ours
+from minidl.data import transforms as T
 from minidl.data.augmentation import jitter, random_windows
 from minidl.data.resize import resized_crop
 from minidl.errors import ArgumentError, DTypeError, ShapeError
@@ -121,6 +124,38 @@ def test_batches_of_augmented_images() -> None:
     np.testing.assert_allclose(batch, expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
 
 
+def test_transforms_of_single_images() -> None:
+    """Under torchvision's names: with bounds that leave nothing to chance they do what torchvision's do."""
+    manual_seed(0)
+    image = COLOURED[0]
+    torch.manual_seed(0)
+    pairs: list[tuple[Any, Any]] = [
+        (T.ColorJitter(brightness=(0.7, 0.7)), reference_transforms.ColorJitter(brightness=(0.7, 0.7))),
+        (T.ColorJitter(contrast=(1.4, 1.4)), reference_transforms.ColorJitter(contrast=(1.4, 1.4))),
+        (T.ColorJitter(saturation=(0.0, 0.0)), reference_transforms.ColorJitter(saturation=(0.0, 0.0))),
+        (T.ColorJitter(hue=(0.2, 0.2)), reference_transforms.ColorJitter(hue=(0.2, 0.2))),
+        (T.RandomAdjustSharpness(1.7, p=1.0), reference_transforms.RandomAdjustSharpness(1.7, p=1.0)),
+        (T.RandomAdjustSharpness(1.7, p=0.0), reference_transforms.RandomAdjustSharpness(1.7, p=0.0)),
+    ]
+    for mine, expected in pairs:
+        difference = np.abs(mine(image).astype(int) - expected(to_torch(image)).numpy().transpose(1, 2, 0))
+        assert difference.max() <= 1, mine
+    assert T.ColorJitter(0.4, 0.4, 0.4, 0.1).brightness == (0.6, 1.4)
+    assert T.ColorJitter(brightness=3).brightness == (0.0, 4.0)
+    np.testing.assert_array_equal(T.ColorJitter()(image), image)
+    jittered = T.ColorJitter(0.4, 0.4, 0.4, 0.1)
+    assert len({jittered(image).tobytes() for _ in range(6)}) == 6
+    crop = T.RandomResizedCrop((5, 4))
+    assert crop(image).shape == (5, 4, 3)
+    assert crop(GREY[0, :, :, 0]).shape == (5, 4)
+    assert T.RandomResizedCrop(9)(Image.fromarray(image)).shape == (9, 9, 3)
+    assert "scale=(0.08, 1.0)" in repr(crop)
+    assert "hue=(-0.1, 0.1)" in repr(jittered)
+    for transform in (crop, jittered, T.RandomAdjustSharpness(2.0)):
+        with pytest.raises(DTypeError, match="before ToTensor"):
+            transform(T.ToTensor()(image))
+
+
 def test_reflected_borders() -> None:
     """The same windows as with zeros, the border mirrored as torchvision's pad does."""
     images, labels, stream = COLOURED, np.arange(6), Stream(4, 1, AUGMENTATION)
@@ -149,6 +184,11 @@ def test_reflected_borders() -> None:
         (lambda: ResizedCrop(scale=(0.5, 0.2)), ArgumentError, "scale as"),
         (lambda: ResizedCrop(ratio=(0.0, 1.0)), ArgumentError, "ratio as"),
         (lambda: Jitter(brightness=-0.1), ArgumentError, "brightness from 0"),
+        (lambda: T.ColorJitter(brightness=-1), ArgumentError, "brightness as a number from 0"),
+        (lambda: T.ColorJitter(hue=0.7), ArgumentError, "two bounds from -0.5 to 0.5"),
+        (lambda: T.ColorJitter(contrast=(2, 1)), ArgumentError, "contrast as"),
+        (lambda: T.RandomResizedCrop(0), ArgumentError, "a size of at least 1"),
+        (lambda: T.RandomAdjustSharpness(-1), ArgumentError, "a factor of at least 0"),
         (lambda: Jitter(hue=0.6), ArgumentError, "hue from 0 to 0.5"),
         (lambda: ours.adjust_hue(COLOURED, np.full(6, 0.7)), ArgumentError, "factors from -0.5 to 0.5"),
         (lambda: ours.adjust_contrast(COLOURED, np.full(6, -1.0)), ArgumentError, "factors from 0"),
