@@ -41,10 +41,16 @@ class Session:
         self.finished: list[str] = []
         self.current: Place | None = None
         self.options = Options(
-            device=choose_device(given.device), resume=given.resume, capture=given.capture, say=self.say
+            device=choose_device(given.device),
+            resume=given.resume,
+            capture=given.capture,
+            say=self.say,
+            left=self._show_left,
         )
         self.data: dict[str, ImageData] = {}
         self.bar: Any = None
+        self.position = ""  # of the row in the list
+        self.later = 0.0  # seconds that the rows after this one will take
 
     def say(self, text: str) -> None:
         """Print a line, above the bars where there are any."""
@@ -69,15 +75,20 @@ class Session:
         with self._list_bar(len(todo)) as self.bar:
             for number, row in enumerate(todo):
                 rest = sum(seconds[other.name] for other in todo[number:])
-                if self.bar is not None:
-                    self.bar.set_description_str(f"row {number + 1}/{len(todo)}, about {_duration(rest)} left")
-                    self.bar.refresh()
+                self.position, self.later = f"row {number + 1}/{len(todo)}", rest - seconds[row.name]
+                self._show_left(seconds[row.name])
                 if self._lacks_time(row, seconds[row.name]):
                     continue
-                self._run_one(row, f"row {number + 1}/{len(todo)}, about {_duration(rest)} for the rest")
+                about = f", about {_duration(rest)} for it and the rest" if rest else ""
+                self._run_one(row, f"{self.position}{about}")
                 if self.bar is not None:
                     self.bar.update(1)
         self.bar = None
+
+    def _show_left(self, seconds: float) -> None:
+        """Write over the bar of the list how long this row and those after it will take."""
+        if self.bar is not None:
+            self.bar.set_description_str(f"{self.position}, about {_duration(seconds + self.later)} left")
 
     def _run_one(self, row: Row | Study, position: str) -> None:
         place = self.current = self.place(row)

@@ -37,7 +37,8 @@ class RowError(Exception):
 class Options:
     """How rows are run: the device, whether to go on from a checkpoint, and whether steps are recorded and replayed.
 
-    ``say`` prints a line; ``bars`` shows the progress of every epoch.
+    ``say`` prints a line; ``bars`` shows the progress of every epoch; ``left`` is told after every epoch how many
+    seconds the row will still take.
     """
 
     device: minidl.device
@@ -45,6 +46,7 @@ class Options:
     capture: bool
     say: Callable[[str], None]
     bars: bool = True
+    left: Callable[[float], None] | None = None
 
 
 class Training:
@@ -166,6 +168,9 @@ def run_row(row: Row, data: ImageData, place: Place, options: Options) -> dict[s
             minidl.save(training.model.state_dict(), place.weights)
         training.save()
         options.say(f"{row.name} | epoch {number}/{epochs} | {_line(training.history.epochs[-1])}")
+        if options.left is not None:
+            planned = epochs if place.trial else row.planned_epochs or epochs
+            options.left(training.history.epochs[-1]["seconds"] * max(planned - number, 0))
     if not row.patience:
         minidl.save(training.model.state_dict(), place.weights)
     result = _result(training, place)
