@@ -71,7 +71,19 @@ REPORT = Report(
     "MNIST and CIFAR-10 with small networks, colour jitter",
     (
         _row("004-mnist-1", "M1, SGD without momentum", MNIST, M1, SGD, 10, 0.9796),
-        _row("004-mnist-2", "M1, averaged SGD", MNIST, M1, Optimizer("ASGD", 0.001), 10, 0.1135),
+        _row(
+            "004-mnist-2",
+            "M1, averaged SGD",
+            MNIST,
+            M1,
+            Optimizer("ASGD", 0.001),
+            10,
+            0.1135,
+            comment="a correct ASGD learns here. Its updates equal torch.optim.ASGD's (tests/optim), whose averaging begins "
+            "after a million steps only, so that ten epochs are plain SGD at a rate of 0.001. 11.35 % is the share of the "
+            "ones among the test digits (1,135 of 10,000): the reported network answered 1 to every image, it had "
+            "diverged or was not trained at all.",
+        ),
         _row("004-mnist-3", "M1, SGD with momentum 0.9", MNIST, M1, MOMENTUM, 10, 0.9912),
         _row("004-mnist-4", "M2, SGD with momentum 0.9", MNIST, M2, MOMENTUM, 10, 0.9909),
         _row("004-mnist-5", "M2, 20 epochs", MNIST, M2, MOMENTUM, 20, 0.9912, begins_like="004-mnist-4"),
