@@ -116,16 +116,18 @@ class CupyEngine:
         def function(kernel: str) -> Launch:
             with _explained(f"{kernel} ({name})", cupy):
                 compiled = module.get_function(kernel)
-            lists = [i for i, p in enumerate(signatures[kernel].parameters) if p.structure and p.structure.pointers]
-            lengths = [p.structure.length if p.structure else 0 for p in signatures[kernel].parameters]
+            structures = [(i, p.structure) for i, p in enumerate(signatures[kernel].parameters) if p.structure]
+            null = np.uint64(0)
 
             def launch(grid: tuple[int, ...], threads: int, values: list[Any]) -> None:
-                for i in lists:
-                    pointers = np.zeros(lengths[i], np.uint64)
-                    pointers[: len(values[i])] = [0 if x is None else x.data.ptr for x in values[i]]
-                    values[i] = pointers
-                # CuPy takes None for "no argument"; the null pointer is a zero of a pointer's size.
-                compiled(grid, (threads,), tuple([np.uint64(0) if value is None else value for value in values]))
+                for i, structure in structures:
+                    if structure.pointers:
+                        pointers = np.zeros(structure.length, np.uint64)
+                        pointers[: len(values[i])] = [x.data.ptr for x in values[i]]
+                        values[i] = pointers
+                    # CuPy passes a NumPy array by value if it has one element: the structure as a whole.
+                    values[i] = values[i].view(np.dtype((np.void, values[i].nbytes)))
+                compiled(grid, (threads,), tuple([null if value is None else value for value in values]))
 
             return launch
 

@@ -193,8 +193,8 @@ class CompileException(Exception):
 class FakeArray:
     """An array with CuPy's attributes."""
 
-    def __init__(self, *shape: int) -> None:
-        self._array = zeros(*shape)
+    def __init__(self, *shape: int, dtype: Any = np.float32) -> None:
+        self._array = zeros(*shape, dtype=dtype)
         self.data = types.SimpleNamespace(ptr=1000 + len(shape))
 
     def __getattr__(self, name: str) -> Any:
@@ -218,7 +218,14 @@ class FakeCupy:
         def get_function(name: str) -> Any:
             if self.problem is not None:
                 raise self.problem
-            return lambda grid, block, arguments: self.launched.append((name, grid, block, arguments))
+
+            def launch(grid: Any, block: Any, arguments: Any) -> None:
+                for x in arguments:  # as CuPy 14 has it, so that no array of the host is taken for one of the GPU
+                    if not isinstance(x, (FakeArray, np.generic)) and not (isinstance(x, np.ndarray) and x.size == 1):
+                        raise TypeError("Only numpy.ndarrays of size one can be passed by value.")
+                self.launched.append((name, grid, block, arguments))
+
+            return launch
 
         return types.SimpleNamespace(get_function=get_function)
 
@@ -235,18 +242,18 @@ def test_cupy_gets_values_of_the_declared_size(cupy: FakeCupy, program: Program)
     with use_engine(CupyEngine()):
         program.launch("scale", 4, 128, x, y, None, 2, 6)
         program.launch("fill", 2, 32, [FakeArray(3)], [FakeArray(3)], [3], 0.5)
+        program.launch("count", 1, 32, FakeArray(1, 1, dtype=np.uint8), FakeArray(1, dtype=np.int64), (2, 5), 1)
     (options,) = cupy.made
     assert options["options"] == ("--std=c++17", "-DREAL=float")
     assert options["backend"] == "nvrtc"
-    (name, grid, block, values), (_, _, _, others) = cupy.launched
+    (name, grid, block, values), (_, _, _, others), (_, _, _, last) = cupy.launched
     assert (name, grid, block) == ("scale", (4,), (128,))
     assert values[:2] == (x, y)
     assert [(type(v), v) for v in values[2:]] == [(np.uint64, 0), (np.float32, 2), (np.int32, 6)]
-    assert others[0].dtype == np.uint64
-    assert others[0].tolist() == [1001, 0, 0]
-    assert others[2].dtype == np.int64
-    assert others[2].tolist() == [3, 0, 0]
+    assert others[0].view(np.uint64).tolist() == [1001, 0, 0]
+    assert others[2].view(np.int64).tolist() == [3, 0, 0]
     assert type(others[3]) is np.float64
+    assert last[2].view(np.int32).tolist() == [2, 5]
 
 
 def test_an_array_of_the_host_is_refused(cupy: FakeCupy, program: Program) -> None:
