@@ -79,9 +79,9 @@ REPORT = Report(
             Optimizer("ASGD", 0.001),
             10,
             0.1135,
-            comment="a correct ASGD learns here. Its updates equal torch.optim.ASGD's (tests/optim), whose averaging begins "
-            "after a million steps only, so that ten epochs are plain SGD at a rate of 0.001. 11.35 % is the share of the "
-            "ones among the test digits (1,135 of 10,000): the reported network answered 1 to every image, it had "
+            comment="a correct ASGD learns here. Its updates equal torch.optim.ASGD's (tests/optim), whose averaging "
+            "begins after a million steps only: ten epochs are plain SGD at a rate of 0.001. 11.35 % is the share of "
+            "the ones among the test digits (1,135 of 10,000): the reported network answered 1 to every image, it had "
             "diverged or was not trained at all.",
         ),
         _row("004-mnist-3", "M1, SGD with momentum 0.9", MNIST, M1, MOMENTUM, 10, 0.9912),

@@ -132,7 +132,7 @@ def _points(row: Any, result: dict[str, Any] | None) -> str:
     comparison = {} if result is None else _compared(row, result)
     if "difference" not in comparison:
         return ""
-    text = f"{100 * comparison['difference']:+.1f}"
+    text = f"{100 * comparison['difference']:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
     return text if comparison["agrees"] else f"**{text}**"
 
 

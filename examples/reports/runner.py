@@ -67,6 +67,9 @@ class Training:
         kind = getattr(optim, row.optimizer.kind)
         self.optimizer = kind(self.method.parameters(), lr=row.optimizer.lr, **row.optimizer.options)
         self.loaders: Loaders = make_loaders(row, data, self.method.drop_last)
+        self.stopping: train.EarlyStopping | None = None
+        if row.patience:
+            self.stopping = train.EarlyStopping(self.model, patience=row.patience, mode="max")
         self.history = train.History({"row": row.name, "setting": describe(row)})
         self.running: list[list[float]] = []
         self.step = _step(self.model, self.optimizer, _training_loss(row))
@@ -81,7 +84,13 @@ class Training:
             "loader": self.loaders.train,
             "history": self.history,
             **({} if self.row.method is None else {"method": self.method}),
+            **({} if self.stopping is None else {"stopping": self.stopping}),
         }
+
+    @property
+    def ended(self) -> bool:
+        """Whether the validation accuracy has not become better for as long as the row allows."""
+        return self.stopping is not None and self.stopping.should_stop
 
     def load(self, place: Place) -> None:
         """Go on where the checkpoint of ``place`` stands."""
@@ -113,6 +122,8 @@ class Training:
             figures.update({f"{name}_loss": judged.loss, f"{name}_accuracy": judged.accuracy})
         figures = {name: round(value, 5) for name, value in figures.items()}
         self.history.add(**figures, seconds=round(time.perf_counter() - start, 2))
+        if self.stopping is not None:
+            self.stopping.update(figures["validation_accuracy"])
 
     def _train(self, label: str) -> train.RunningFigures:
         loader, every = self.loaders.train, self.row.figures_every
@@ -157,36 +168,26 @@ def run_row(row: Row, data: ImageData, place: Place, options: Options) -> dict[s
     if row.keep_weights and not len(training.history):
         training.save()  # the start of training is wanted too, and the folder must be there
         minidl.save(training.model.state_dict(), place.epoch_weights(0))
-    while len(training.history) < epochs and not _stops(row, training.history):
+    while len(training.history) < epochs and not training.ended:
         training.epoch(epochs)
         number = len(training.history)
         place.folder.mkdir(parents=True, exist_ok=True)
         # weights first: a checkpoint says that all files of its epoch are there
         if row.keep_weights:
             minidl.save(training.model.state_dict(), place.epoch_weights(number))
-        if row.patience and number == best_epoch(training.history):
-            minidl.save(training.model.state_dict(), place.weights)
         training.save()
         options.say(f"{row.name} | epoch {number}/{epochs} | {_line(training.history.epochs[-1])}")
         if options.left is not None:
             planned = epochs if place.trial else row.planned_epochs or epochs
             options.left(training.history.epochs[-1]["seconds"] * max(planned - number, 0))
-    if not row.patience:
-        minidl.save(training.model.state_dict(), place.weights)
+    if training.stopping is not None:
+        training.stopping.restore()
+    minidl.save(training.model.state_dict(), place.weights)
     result = _result(training, place)
     place.write_result(result)
     if row.keep_weights:
         _tidy(place, result["figures"]["epoch"])
     return result
-
-
-def best_epoch(history: train.History) -> int:
-    """The first epoch of the highest validation accuracy, counted from 1."""
-    return int(np.argmax(history["validation_accuracy"])) + 1
-
-
-def _stops(row: Row, history: train.History) -> bool:
-    return bool(row.patience and len(history) and len(history) - best_epoch(history) >= row.patience)
 
 
 def _take_up(training: Training, epochs: int) -> None:
@@ -232,7 +233,7 @@ def squared_error(outputs: minidl.Tensor, labels: minidl.Tensor) -> minidl.Tenso
 
 def _result(training: Training, place: Place) -> dict[str, Any]:
     row, epochs = training.row, training.history.state_dict()["epochs"]  # JSON has no NaN: None stands for it
-    kept = best_epoch(training.history) if row.patience else len(epochs)
+    kept = len(epochs) if training.stopping is None else training.stopping.best_epoch
     result: dict[str, Any] = {
         "row": row.name,
         "title": row.title,
