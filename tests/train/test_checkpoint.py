@@ -1,11 +1,8 @@
-"""Checkpoints: a resumed run goes on bit for bit; a kill leaves a whole one; what does not fit is refused."""
+"""Checkpoints: a resumed run goes on bit for bit; what does not fit is refused (kills: ``test_killed.py``)."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,8 @@ from safetensors import numpy as safetensors_numpy
 import minidl
 from minidl import nn, optim
 from minidl.data import Augmentation, DataLoader, shapes
-from minidl.train import History, load_checkpoint, read_notes, save_checkpoint, train_epoch
+from minidl.train import EarlyStopping, History, load_checkpoint, read_notes, save_checkpoint, train_epoch
+from minidl.train.checkpoint import _encode
 
 DATA = shapes(size=16, train=72, test=10)
 
@@ -83,6 +81,63 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(tmp_path: Path, name: 
     assert first.bits() != whole.bits()
 
 
+class WholeExperiment(Experiment):
+    """The same with everything else that a run may have: a schedule by batch, averaged weights, early stopping."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(OPTIMIZERS["sgd"], seed)
+        self.schedule = optim.lr_scheduler.OneCycleLR(self.optimizer, 0.2, total_steps=15)
+        self.plateau = optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0)
+        self.average = optim.swa_utils.AveragedModel(self.model, avg_fn=optim.swa_utils.get_ema_avg_fn(0.9))
+        self.stopping = EarlyStopping(self.model, patience=2)
+        self.parts |= {
+            "schedule": self.schedule,
+            "plateau": self.plateau,
+            "average": self.average,
+            "stopping": self.stopping,
+        }
+
+    def batches(self, count: int) -> None:
+        """Go on for that many batches, from wherever the loader stands; five make an epoch."""
+        while count:
+            for images, labels in self.loader:
+                self.optimizer.zero_grad()
+                nn.functional.cross_entropy(self.model(images), labels).backward()
+                nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+                self.optimizer.step()
+                self.schedule.step()
+                self.average.update_parameters(self.model)
+                count -= 1
+                if not count:
+                    return
+            figure = self.model[6].weight.abs().sum().item()  # known after the last batch as well as after a resume
+            self.history.add(figure=figure)
+            self.plateau.step(figure)
+            self.stopping.update(figure)
+
+    def everything(self) -> tuple[Any, Any]:
+        arrays: dict[str, np.ndarray] = {}
+        states = {name: _encode(part.state_dict(), name, arrays) for name, part in self.parts.items()}
+        return states, {name: array.tobytes() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 7, 10])
+def test_resuming_inside_an_epoch(tmp_path: Path, at: int) -> None:
+    """Between any two batches, and between epochs; everything that the run holds is the same, bit for bit."""
+    whole = WholeExperiment(seed=3)
+    whole.batches(15)
+    first = WholeExperiment(seed=3)
+    first.batches(at)
+    save_checkpoint(tmp_path / "c", first.parts)
+    second = WholeExperiment(seed=99)
+    minidl.randn(5)
+    load_checkpoint(tmp_path / "c", second.parts)
+    assert second.everything() == first.everything()
+    assert second.everything() != whole.everything()
+    second.batches(15 - at)
+    assert second.everything() == whole.everything()
+
+
 def test_no_pickle_and_what_stands_in_the_file(tmp_path: Path) -> None:
     experiment = Experiment(OPTIMIZERS["adam"], 0)
     experiment.train(1)
@@ -146,6 +201,56 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         read_notes(tmp_path / "w")
 
 
+def test_what_is_missing_unexpected_and_of_another_shape_is_listed_together(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", {"model": nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4, bias=False))})
+    model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(5, 4))
+    before = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    with pytest.raises(RuntimeError) as caught:
+        load_checkpoint(tmp_path / "c", {"model": model})
+    text = str(caught.value)
+    assert 'Missing key(s): "1.bias"' in text
+    assert 'Unexpected key(s): "0.bias"' in text
+    assert '"1.weight": expected (4, 5), got (4, 3)' in text
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), before[name])
+
+
+def test_parts_of_a_checkpoint(tmp_path: Path) -> None:
+    experiment = Experiment(OPTIMIZERS["sgd"], 0)
+    save_checkpoint(tmp_path / "c", experiment.parts, {"epoch": 0})
+    other = Experiment(OPTIMIZERS["adam"], 1)
+    extra = Holder("as it was")
+    with pytest.raises(minidl.ArgumentError, match="Not in the file: extra; not asked for: history, loader, optimizer"):
+        load_checkpoint(tmp_path / "c", {"model": other.model, "extra": extra})
+    generator = minidl.default_generator().get_state()
+    notes = load_checkpoint(tmp_path / "c", {"model": other.model, "extra": extra}, strict=False)
+    assert notes == {"epoch": 0}
+    assert other.bits() == experiment.bits()
+    assert extra.state == "as it was"
+    assert minidl.default_generator().get_state() == generator
+
+
+def test_one_altered_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
+    experiment = Experiment(OPTIMIZERS["sgd"], 0)
+    save_checkpoint(tmp_path / "c", experiment.parts)
+    data = bytearray((tmp_path / "c").read_bytes())
+    data[-5] ^= 1
+    (tmp_path / "c").write_bytes(data)
+    with pytest.raises(minidl.ArgumentError, match="got bytes that are not those that were written"):
+        load_checkpoint(tmp_path / "c", experiment.parts)
+
+
+def test_checkpoints_without_a_checksum_are_read(tmp_path: Path) -> None:
+    """Version 1, as the first ones were written."""
+    state = minidl.Generator(3).get_state()
+    text = json.dumps({"version": 1, "notes": {}, "generator": state, "parts": {"part": {"$tensor": "part"}}})
+    safetensors_numpy.save_file({"part": np.ones(2)}, tmp_path / "c", {"minidl_checkpoint": text})
+    holder = Holder()
+    load_checkpoint(tmp_path / "c", {"part": holder})
+    assert holder.state.tolist() == [1, 1]
+    assert minidl.default_generator().initial_seed() == 3
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -164,36 +269,3 @@ def test_damaged_headers(tmp_path: Path, text: str) -> None:
     safetensors_numpy.save_file({"a": np.ones(1)}, tmp_path / "c", {"minidl_checkpoint": text})
     with pytest.raises(minidl.ArgumentError):
         load_checkpoint(tmp_path / "c", {"part": Holder()})
-
-
-WRITER = """
-import sys, minidl
-from minidl.train import save_checkpoint, load_checkpoint
-
-class Part:
-    def state_dict(self):
-        return {"number": self.number, "tensors": [minidl.full((50, 1000), float(self.number)) for _ in range(4)]}
-
-part, part.number = Part(), 0
-save_checkpoint(sys.argv[1], {"part": part})
-print("ready", flush=True)
-while True:
-    part.number += 1
-    save_checkpoint(sys.argv[1], {"part": part})
-"""
-
-
-def test_sigkill_while_writing_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    path = tmp_path / "c"
-    waits = np.random.default_rng(0).uniform(0.05, 0.3, 3)
-    for wait in waits:
-        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "ready\n"
-            time.sleep(float(wait))
-            child.kill()
-        holder = Holder()
-        load_checkpoint(path, {"part": holder})
-        assert holder.state["number"] > 0
-        for tensor in holder.state["tensors"]:
-            np.testing.assert_array_equal(tensor.numpy(), float(holder.state["number"]))
