@@ -1,9 +1,9 @@
-"""Two-dimensional convolution as a layer."""
+"""Convolutions along one, two and three axes as layers, and the transposed one."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl._factories import zeros
 from minidl._tensor import Tensor
@@ -13,27 +13,27 @@ from minidl.nn import init
 from minidl.nn.arguments import whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.windows import pair
+from minidl.ops.conv_axes import numbers
 
-__all__ = ["Conv2d"]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"]
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class Conv2d(Module):
-    """Cross-correlation with learned filters (``torch.nn.Conv2d``): input (N, C, H, W) or (C, H, W) -> (N, O, oh, ow).
+class _Convolution(Module):
+    """Arguments, weight and bias of all convolutions; ``_axes``: along how many axes the kernel moves."""
 
-    oh = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1. ``padding`` is an int, a pair (height, width),
-    "valid" (none) or "same" (oh = H; stride 1 only); the border is zeros, another ``padding_mode`` is an ArgumentError.
-    weight (O, C / groups, kh, kw) and bias (O,) start uniform in +-1/sqrt(C / groups * kh * kw).
-    """
+    _axes: ClassVar[int]
+    _transposed: ClassVar[bool] = False
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: str | int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
@@ -41,33 +41,33 @@ class Conv2d(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.in_channels = whole("Conv2d", "in_channels", in_channels, 1)
-        self.out_channels = whole("Conv2d", "out_channels", out_channels, 1)
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = pair("Conv2d", "stride", stride, 1)
-        self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.groups = whole("Conv2d", "groups", groups, 1)
-        self.padding: str | tuple[int, int]
-        if isinstance(padding, str):
+        who, axes = type(self).__name__, self._axes
+        self.in_channels = whole(who, "in_channels", in_channels, 1)
+        self.out_channels = whole(who, "out_channels", out_channels, 1)
+        self.kernel_size = numbers(who, "kernel_size", kernel_size, 1, axes)
+        self.stride = numbers(who, "stride", stride, 1, axes)
+        self.dilation = numbers(who, "dilation", dilation, 1, axes)
+        self.groups = whole(who, "groups", groups, 1)
+        self.padding: str | tuple[int, ...]
+        if isinstance(padding, str) and not self._transposed:
             if padding not in ("same", "valid"):
-                raise ArgumentError("Conv2d", expected="padding 'same', 'valid' or numbers", got=repr(padding))
-            if padding == "same" and self.stride != (1, 1):
-                raise ArgumentError("Conv2d", expected="stride 1 with padding='same'", got=f"stride {self.stride}")
+                raise ArgumentError(who, expected="padding 'same', 'valid' or numbers", got=repr(padding))
+            if padding == "same" and self.stride != (1,) * axes:
+                raise ArgumentError(who, expected="stride 1 with padding='same'", got=f"stride {self.stride}")
             self.padding = padding
         else:
-            self.padding = pair("Conv2d", "padding", padding, 0)
-        if padding_mode != "zeros":
-            raise ArgumentError(
-                "Conv2d",
-                expected="padding_mode 'zeros'",
-                got=repr(padding_mode),
-                hint="Other borders are not implemented; pad the input before the layer.",
-            )
+            self.padding = numbers(who, "padding", padding, 0, axes)
+        if padding_mode not in PADDING_MODES[: 1 if self._transposed else None]:
+            modes = PADDING_MODES[0] if self._transposed else ", ".join(PADDING_MODES)
+            raise ArgumentError(who, expected=f"padding_mode as one of {modes}", got=repr(padding_mode))
         self.padding_mode = padding_mode
         for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
             if channels % self.groups:
-                raise ArgumentError("Conv2d", expected=f"{name} divisible by groups={self.groups}", got=f"{channels}")
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+                raise ArgumentError(who, expected=f"{name} divisible by groups={self.groups}", got=f"{channels}")
+        first, second = self.out_channels, self.in_channels
+        if self._transposed:
+            first, second = second, first
+        shape = (first, second // self.groups, *self.kernel_size)
         self.weight = Parameter(zeros(shape, dtype=dtype, device=device))
         if bias:
             self.bias = Parameter(zeros((self.out_channels,), dtype=dtype, device=device))
@@ -82,15 +82,134 @@ class Conv2d(Module):
             bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
+        """The input with a border that is not of zeros, and the padding that is left to the convolution."""
+        if self.padding_mode == "zeros" or self.padding == "valid":
+            return input, self.padding
+        extents = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size)]
+        if isinstance(self.padding, str):
+            widths = [width for extent in reversed(extents) for width in (extent // 2, extent - extent // 2)]
+        else:
+            widths = [width for width in reversed(self.padding) for _ in range(2)]
+        return F.pad(input, widths, mode=self.padding_mode), 0
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0, 0):
+        if self.padding != (0,) * self._axes:
             text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
+        if self.dilation != (1,) * self._axes:
             text += f", dilation={self.dilation}"
+        if any(getattr(self, "output_padding", ())):
+            text += f", output_padding={self.output_padding}"
         if self.groups != 1:
             text += f", groups={self.groups}"
-        return text if self.bias is not None else text + ", bias=False"
+        if self.bias is None:
+            text += ", bias=False"
+        return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
+
+
+class Conv2d(_Convolution):
+    """Cross-correlation with learned filters (``torch.nn.Conv2d``): input (N, C, H, W) or (C, H, W) -> (N, O, oh, ow).
+
+    oh = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1. ``padding`` is an int, a pair (height, width),
+    "valid" (none) or "same" (oh = H; stride 1 only); ``padding_mode`` says what the border is made of: "zeros",
+    "reflect", "replicate" or "circular" (see ``functional.pad``).
+    weight (O, C / groups, kh, kw) and bias (O,) start uniform in +-1/sqrt(C / groups * kh * kw).
+    """
+
+    _axes = 2
+
+    def forward(self, input: Tensor) -> Tensor:
+        input, padding = self._padded(input)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)  # type: ignore[arg-type]
+
+
+class Conv1d(_Convolution):
+    """Cross-correlation along one axis (``torch.nn.Conv1d``): input (N, C, L) or (C, L) -> (N, O, l).
+
+    The arguments are ``Conv2d``'s, with one number in the place of two; weight (O, C / groups, k), bias (O,).
+    """
+
+    _axes = 1
+
+    def forward(self, input: Tensor) -> Tensor:
+        input, padding = self._padded(input)
+        return F.conv1d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_Convolution):
+    """Cross-correlation along three axes (``torch.nn.Conv3d``): input (N, C, D, H, W) or (C, D, H, W) -> (N, O, ...).
+
+    The arguments are ``Conv2d``'s, with three numbers in the place of two; weight (O, C / groups, kd, kh, kw), bias
+    (O,).
+    """
+
+    _axes = 3
+
+    def forward(self, input: Tensor) -> Tensor:
+        input, padding = self._padded(input)
+        return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class ConvTranspose2d(_Convolution):
+    """The transposed convolution (``torch.nn.ConvTranspose2d``): input (N, C, H, W) or (C, H, W) -> (N, O, oh, ow).
+
+    oh = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1; see ``functional.conv_transpose2d``.
+    weight (C, O / groups, kh, kw) and bias (O,) start uniform in +-1/sqrt(O / groups * kh * kw).
+    """
+
+    _axes = 2
+    _transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self.output_padding = numbers("ConvTranspose2d", "output_padding", output_padding, 0, 2)
+
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        """``output_size``: (oh, ow) wanted, of which stride leaves several possible; replaces ``output_padding``."""
+        extra = self.output_padding if output_size is None else self._extra(input, output_size)
+        return F.conv_transpose2d(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
+
+    def _extra(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
+        """The output padding that gives the wanted size."""
+        wanted = tuple(output_size)[-2:]
+        assert isinstance(self.padding, tuple)
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(input.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size)
+        ]
+        extra = tuple([w - n for w, n in zip(wanted, least)])
+        if len(wanted) != 2 or any(not 0 <= e < max(s, d) for e, s, d in zip(extra, self.stride, self.dilation)):
+            most = tuple(n + max(s, d) - 1 for n, s, d in zip(least, self.stride, self.dilation))
+            raise ArgumentError(
+                "ConvTranspose2d", expected=f"an output_size from {tuple(least)} to {most}", got=repr(output_size)
+            )
+        return extra

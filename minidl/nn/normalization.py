@@ -14,7 +14,7 @@ from minidl.nn.arguments import is_real, whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
-__all__ = ["BatchNorm1d", "BatchNorm2d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 
 
 class BatchNorm(Module):
@@ -123,3 +123,9 @@ class BatchNorm2d(BatchNorm):
     """Batch normalisation of (N, C, H, W) (``torch.nn.BatchNorm2d``); the arguments are ``BatchNorm``'s."""
 
     _axes: ClassVar[dict[int, str]] = {4: "(N, C, H, W)"}
+
+
+class BatchNorm3d(BatchNorm):
+    """Batch normalisation of (N, C, D, H, W) (``torch.nn.BatchNorm3d``); the arguments are ``BatchNorm``'s."""
+
+    _axes: ClassVar[dict[int, str]] = {5: "(N, C, D, H, W)"}

@@ -106,10 +106,10 @@ def batch_norm(
 ) -> T:
     """y = (x - mean) / sqrt(variance + eps) * weight + bias, channel by channel.
 
-    input: (N, C), (N, C, L) or (N, C, H, W). training: mean and biased variance are those of the batch, over all axes
-    but C, and the running statistics (C,), where given, become (1 - momentum) * old + momentum * new in place, with the
-    unbiased variance; otherwise the running statistics are used. weight, bias: (C,) or None (1 and 0). eps: above 0.
-    Raises ShapeError (among others for one value a channel in training), ArgumentError, DTypeError. Source:
+    input: (N, C), (N, C, L), (N, C, H, W) or more axes. training: mean and biased variance are those of the batch, over
+    all axes but C, and the running statistics (C,), where given, become (1 - momentum) * old + momentum * new in place,
+    with the unbiased variance; otherwise the running statistics are used. weight, bias: (C,) or None (1 and 0). eps:
+    above 0. Raises ShapeError (among others for one value a channel in training), ArgumentError, DTypeError. Source:
     torch.nn.functional.batch_norm; Ioffe & Szegedy 2015.
     """
     named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
@@ -118,6 +118,10 @@ def batch_norm(
     shape = input.data.shape
     if len(shape) < 2:
         raise ShapeError("batch_norm", expected="input (N, C), (N, C, L) or (N, C, H, W)", got=str(shape))
+    if len(shape) > 4:  # the kernels know at most two axes after C
+        rows: Any = input.reshape(*shape[:3], math.prod(shape[3:]))  # type: ignore[attr-defined]
+        y = batch_norm(rows, running_mean, running_var, weight, bias, training, momentum, eps)
+        return y.reshape(*shape)
     for name, t in given.items():
         if t.data.shape != shape[1:2]:
             raise ShapeError(

@@ -12,7 +12,7 @@ import torch
 import minidl
 from minidl import nn
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from nn.twins import as_numpy, load_from_torch, pair_of_inputs, relative_error, same_repr, state_of
+from nn.twins import as_numpy, check_twins, pair_of_inputs, relative_error, same_repr, state_of
 
 # name, arguments, named arguments, shape of an input
 LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
@@ -58,23 +58,7 @@ def identity(value: Any) -> str | None:
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "shape"), LAYERS, ids=identity)
 def test_layer_is_torchs_twin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], shape: tuple[int, ...]) -> None:
-    ours, theirs = getattr(nn, name)(*args, **kwargs), getattr(torch.nn, name)(*args, **kwargs)
-    assert same_repr(ours, theirs)
-    assert list(state_of(ours)) == list(state_of(theirs))
-    assert state_of(ours) == state_of(theirs)
-    assert [p for p, _ in ours.named_parameters()] == [p for p, _ in theirs.named_parameters()]
-    ours.double()
-    theirs.double()
-    for parameter in theirs.parameters():
-        torch.nn.init.normal_(parameter)
-    load_from_torch(ours, theirs)
-    x, expected = pair_of_inputs(*shape)
-    assert relative_error(ours(x.clone()), theirs(expected.clone())) < 1e-12  # training mode
-    ours.eval()
-    theirs.eval()
-    assert relative_error(ours(x.clone()), theirs(expected.clone())) < 1e-12
-    for key, tensor in theirs.state_dict().items():
-        np.testing.assert_allclose(as_numpy(ours.state_dict()[key]), tensor.numpy(), rtol=1e-12, err_msg=key)
+    check_twins(name, args, kwargs, shape)
 
 
 def test_losses_are_torchs_twins() -> None:
@@ -182,7 +166,10 @@ BAD_LAYERS = [
     (lambda: nn.Conv2d(3, 4, 3, padding=-1), "Conv2d: expected padding of at least 0, got -1"),
     (lambda: nn.Conv2d(3, 4, 3, padding="some"), "Conv2d: expected padding 'same', 'valid' or numbers, got 'some'"),
     (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "Conv2d: expected stride 1 with padding='same'"),
-    (lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"), "Conv2d: expected padding_mode 'zeros', got 'reflect'"),
+    (
+        lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"),
+        "Conv2d: expected padding_mode as one of zeros, reflect, replicate, circular, got 'mirror'",
+    ),
     (lambda: nn.Conv2d(3, 4, 3, dilation=0), "Conv2d: expected dilation"),
     (lambda: nn.MaxPool2d(0), "MaxPool2d: expected kernel_size"),
     (lambda: nn.MaxPool2d(2, stride=(1, 0)), "MaxPool2d: expected stride"),

@@ -47,3 +47,28 @@ def relative_error(ours: Any, theirs: torch.Tensor) -> float:
     assert a.shape == b.shape
     assert a.dtype == b.dtype
     return float(np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), 1e-300))
+
+
+def check_twins(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *shapes: tuple[int, ...]
+) -> tuple[Any, torch.nn.Module]:
+    """A layer of ours equals torch's: repr, state, outputs in training and evaluation, state afterwards."""
+    ours, theirs = getattr(minidl.nn, name)(*args, **kwargs), getattr(torch.nn, name)(*args, **kwargs)
+    assert same_repr(ours, theirs)
+    assert list(state_of(ours)) == list(state_of(theirs))
+    assert state_of(ours) == state_of(theirs)
+    assert [p for p, _ in ours.named_parameters()] == [p for p, _ in theirs.named_parameters()]
+    ours.double()
+    theirs.double()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter)
+    load_from_torch(ours, theirs)
+    pairs = [pair_of_inputs(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+    for mode in (True, False):
+        ours.train(mode)
+        theirs.train(mode)
+        y = ours(*[x.clone() for x, _ in pairs])
+        assert relative_error(y, theirs(*[x.clone() for _, x in pairs])) < 1e-12
+    for key, tensor in theirs.state_dict().items():
+        np.testing.assert_allclose(as_numpy(ours.state_dict()[key]), tensor.numpy(), rtol=1e-12, err_msg=key)
+    return ours, theirs
