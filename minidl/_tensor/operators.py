@@ -95,8 +95,7 @@ class Operators(Writing):
     def __xor__(self, other: Any) -> Tensor:
         return comparison.logical("^", operator.xor, self, other)
 
-    def __hash__(self) -> int:  # where __eq__ is defined, Python would otherwise take it away
-        return id(self)
+    __hash__ = object.__hash__  # where __eq__ is defined, Python would otherwise take it away
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return comparison.eq(self, other) if _operand(other) else NotImplemented

@@ -180,6 +180,7 @@ im2col = _kernel(conv.im2col)
 col2im = _kernel(conv.col2im)
 gemm = _kernel(matrix.gemm)
 channel_sum = _kernel(matrix.channel_sum)
+linear_backward = _kernel(matrix.linear_backward)
 
 # special.py
 erf = _kernel(special.erf)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from minidl import kernels
-from minidl.autograd.base import T
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
+from minidl.autograd.modes import is_grad_enabled
 from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError, dims
 from minidl.ops.arithmetic import unbroadcast
@@ -60,11 +61,22 @@ class Linear(Function):
     def backward(self, grad: Any) -> Any:
         x, weight = self.saved_tensors
         need_x, need_weight, need_bias = self.needs_input_grad
+        if need_weight and need_bias and not (isinstance(grad, BaseTensor) and is_grad_enabled()):
+            results = LinearGradient.evaluate(grad, x, weight)
+            return results if need_x else (None, *results)
         return (
             MatMul.evaluate(grad, weight) if need_x else None,  # (N, O) @ (O, K) -> (N, K)
             MatMul.evaluate(grad.T, x) if need_weight else None,  # (O, N) @ (N, K) -> (O, K)
             ChannelSum.evaluate(grad) if need_bias else None,
         )
+
+
+class LinearGradient(Function):
+    """The gradients of a linear layer at once, by x (unless weight is None), weight and bias; first order only."""
+
+    def forward(self, grad: Any, x: Any, weight: Any) -> Any:
+        dx, dweight, dbias = kernels.linear_backward(grad, x, weight)
+        return (dweight, dbias) if dx is None else (dx, dweight, dbias)
 
 
 def matmul(input: Any, other: Any) -> Any:

@@ -106,3 +106,21 @@ def test_single_thread_gives_the_users_number_back() -> None:
 @needs_blas
 def test_description_names_the_library() -> None:
     assert "OpenBLAS" in blas.description()
+
+
+@needs_blas
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(N=st.integers(0, 40), K=st.integers(1, 60), O=st.integers(1, 200), layout=layouts, with_input=st.booleans())
+def test_linear_backward(N: int, K: int, O: int, layout: str, with_input: bool) -> None:
+    for dtype in (np.float64, np.float32):
+        grad, x, weight = (matrix(*shape, layout, dtype, i) for i, shape in enumerate([(N, O), (N, K), (O, K)]))
+        got = cpu.linear_backward(grad, x, weight if with_input else None)
+        wide = [a.astype(np.float64) for a in (grad, x, weight)]
+        expected = wide[0] @ wide[2] if with_input else None, wide[0].T @ wide[1], wide[0].sum(0)
+        for g, e, terms in zip(got, expected, (O, N, N)):
+            if e is None:
+                assert g is None
+                continue
+            assert (g.shape, g.dtype) == (e.shape, np.dtype(dtype))
+            bound = 8 * np.finfo(dtype).eps * max(terms, 1) ** 0.5 * max(float(np.abs(e).max(initial=0)), 1.0)
+            assert np.abs(g - e).max(initial=0) <= bound

@@ -47,7 +47,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["last_block", "scatter_tiles", "split_rows", "weight_gradient_tiles"]
+__all__ = ["ONE_RUN", "last_block", "scatter_tiles", "split_rows", "weight_gradient_tiles"]
 
 Array = Any
 
@@ -61,6 +61,7 @@ SUM_ALONE = 65536
 _ZEROS = np.zeros(WIDTH, np.float32)
 
 
+@functools.lru_cache(maxsize=1024)
 def split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int]:
     """Tiles that cover `count` rows exactly: (address, rows) of the first ones and of the others, one row longer.
 
@@ -393,7 +394,8 @@ def _scatter(grad, packed, dx, table, length, sizes, dw, full, last, lanes, grou
         _scatter_images(grad, packed, dx, table, length, sizes, dw, full, last, lanes, groups, zeros, first, stop)
 
 
-_ONE_RUN = np.zeros((1, 2), np.int64)  # the table of a single run that starts where A and B do
+_ONE_RUN = np.zeros((1, 2), np.int64)
+ONE_RUN: int = _ONE_RUN.ctypes.data  # address of the table of a single run that starts where A and B do
 
 
 def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
@@ -408,7 +410,7 @@ def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
     packed = packed.transpose(0, 3, 1, 4, 2) if length == kw * Cg else packed.transpose(0, 3, 4, 1, 2)
     packed = np.ascontiguousarray(packed).reshape(-1)
     sizes = kh, kw, *stride, *padding, dilation[0]
-    fixed = _ONE_RUN.ctypes.data, length, sizes, dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS
+    fixed = ONE_RUN, length, sizes, dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS
     if grad.size * (packed.size // O) <= ALONE:
         _scatter_images(grad, packed, dx, *fixed, 0, grad.shape[0])
     else:

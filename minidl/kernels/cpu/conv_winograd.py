@@ -27,7 +27,7 @@ from numba import njit, prange
 
 from minidl.kernels.cpu import winograd_transforms as transforms
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
-from minidl.kernels.cpu.conv_tile_gradients import last_block, split_rows
+from minidl.kernels.cpu.conv_tile_gradients import ONE_RUN, last_block, split_rows
 from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows, tiles_across
 from minidl.kernels.cpu.memory import address_of, copy_items
 from minidl.kernels.cpu.microkernel import (
@@ -61,9 +61,6 @@ LEAST_BANDS = 2
 _ROW, _PIXEL, _PLANE, _LINE = transforms.ROW, transforms.PIXEL, transforms.PLANE, transforms.LINE
 _COUNT, _VECTORS, _LAST = transforms.COUNT, transforms.VECTORS, transforms.LAST
 _RELU, _ADD, _FIELDS = transforms.RELU, transforms.ADD, transforms.FIELDS
-
-_ZEROS = np.zeros(WIDTH, np.float32)
-_ONE_RUN = np.zeros((1, 2), np.int64)  # the table of a single run that starts where A and B do
 
 
 @njit(**SERIAL)
@@ -283,7 +280,7 @@ def winograd_forward(x, weight, start, y, padding, relu, threads):
     packed = _pack(weight, 0)
     _forward(
         x, packed, start, y, rows, tiles[:4], (tiles.full_lanes, tiles.last_lanes), padding, int(relu),
-        _ONE_RUN.ctypes.data, transform_address("windows"), transform_address("results"), min(threads, N * th),
+        ONE_RUN, transform_address("windows"), transform_address("results"), min(threads, N * th),
     )  # fmt: skip
 
 
@@ -351,7 +348,7 @@ def winograd_input_gradient(grad, weight, dx, padding, threads):
     tiles = tiles_across(C, rows * tw)
     packed = _pack(weight, 1)
     _input(
-        grad, packed, dx, rows, tiles[:4], (tiles.full_lanes, tiles.last_lanes), padding, _ONE_RUN.ctypes.data,
+        grad, packed, dx, rows, tiles[:4], (tiles.full_lanes, tiles.last_lanes), padding, ONE_RUN,
         transform_address("gradients"), transform_address("back"), min(threads, N),
     )  # fmt: skip
 
@@ -483,7 +480,7 @@ def winograd_weight_gradient(grad, x, dweight, chunks, padding):
     rows = _rows_of_band(-(-N * th // chunks), tw, C + O, 1)
     partials = np.empty((chunks, 16, C, O), dweight.dtype)
     _weight_chunks(
-        grad, x, partials, chunks, rows, *_sum_tiles(C, O), padding, _ONE_RUN.ctypes.data,
+        grad, x, partials, chunks, rows, *_sum_tiles(C, O), padding, ONE_RUN,
         transform_address("windows"), transform_address("gradients"),
     )  # fmt: skip
     _finish(partials, dweight)

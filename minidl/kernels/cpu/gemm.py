@@ -20,7 +20,7 @@ from minidl.kernels.cpu.dot_tiles import dot_product
 from minidl.kernels.cpu.memory import address_of
 from minidl.kernels.cpu.threads import parallel_region
 
-__all__ = ["channel_sum", "gemm", "gemm_fused"]
+__all__ = ["channel_sum", "gemm", "gemm_fused", "linear_backward"]
 
 Array = Any
 
@@ -144,3 +144,28 @@ def channel_sum(x: Array) -> Array:
     with parallel_region():
         _sum_pieces(rows, totals)
     return totals.sum(axis=0).astype(x.dtype)  # one piece after the other
+
+
+@njit(**SERIAL)
+def _linear_backward(grad, x, weight, bias, dx, dweight, dbias, small):
+    """All of linear_backward on one thread; weight (0, 0) for none; bias (0,): see _multiply."""
+    N, O = grad.shape
+    K = x.shape[1]
+    if weight.size:
+        _multiply(grad, 0, weight, 0, bias, dx, 0, N, 0, K, small)
+    _multiply(grad, 1, x, 0, bias, dweight, 0, O, 0, K, small)
+    _sum_rows(grad, dbias)
+
+
+def linear_backward(grad: Array, x: Array, weight: Array | None) -> tuple[Array | None, Array, Array]:
+    """As in plain/gemm.py; a small layer's three gradients take one call, because calls would take most of the time."""
+    (N, O), K = grad.shape, x.shape[1]
+    if not 0 < N * O * K <= SERIAL_PRODUCT:
+        return None if weight is None else gemm(grad, weight), gemm(grad.T, x), channel_sum(grad)
+    grad, x = np.ascontiguousarray(grad), np.ascontiguousarray(x)
+    dx = np.empty((0 if weight is None else N, K), grad.dtype)
+    dweight, dbias = np.empty((O, K), grad.dtype), np.empty(O)
+    held = np.empty((0, 0), grad.dtype) if weight is None else np.ascontiguousarray(weight)
+    with single_thread():
+        _linear_backward(grad, x, held, _NO_BIAS[grad.dtype], dx, dweight, dbias, SMALL_PRODUCT)
+    return None if weight is None else dx, dweight, dbias.astype(grad.dtype)

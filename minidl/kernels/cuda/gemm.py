@@ -9,7 +9,7 @@ from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError
 from minidl.kernels.cuda.reduction import channel_sum
 
-__all__ = ["channel_sum", "gemm"]
+__all__ = ["channel_sum", "gemm", "linear_backward"]
 
 
 def gemm(a: Any, b: Any, bias: Any | None = None, out: Any | None = None, accumulate: bool = False) -> Any:
@@ -29,3 +29,9 @@ def gemm(a: Any, b: Any, bias: Any | None = None, out: Any | None = None, accumu
     a, b = (x if cublas.readable(x) else xp.ascontiguousarray(x) for x in (a, b))
     cublas.matmul(a, b, out, beta=0.0 if bias is None and not accumulate else 1.0)
     return out
+
+
+def linear_backward(grad: Any, x: Any, weight: Any | None) -> tuple[Any | None, Any, Any]:
+    """grad (N, O), x (N, K), weight (O, K) or None -> the gradients by x (or None), weight and bias."""
+    dx = None if weight is None else gemm(grad, weight)  # (N, O) @ (O, K) -> (N, K)
+    return dx, gemm(grad.T, x), channel_sum(grad)  # (O, N) @ (N, K) -> (O, K)

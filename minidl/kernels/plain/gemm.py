@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["channel_sum", "gemm"]
+__all__ = ["channel_sum", "gemm", "linear_backward"]
 
 Array = Any
 
@@ -27,3 +27,12 @@ def channel_sum(x: Array) -> Array:
     """
     axes = (0, *range(2, x.ndim))
     return x.sum(axis=axes, dtype=np.promote_types(x.dtype, np.float64)).astype(x.dtype)
+
+
+def linear_backward(grad: Array, x: Array, weight: Array | None) -> tuple[Array | None, Array, Array]:
+    """The three gradients of y = x W^T + b at once: grad (N, O), x (N, K), weight (O, K) -> (N, K), (O, K), (O,).
+
+    grad W, grad^T x, and the sum of grad over N; the first is None where weight is.
+    """
+    dx = None if weight is None else gemm(grad, weight)  # (N, O) @ (O, K) -> (N, K)
+    return dx, gemm(grad.T, x), channel_sum(grad)  # (O, N) @ (N, K) -> (O, K)
