@@ -34,8 +34,8 @@ def main(options: Options) -> None:
         return predict_images(options, model)
 
     data = load_data(options)
-    train_set = data.train_set(Augmentation(crop_padding=4, flip=0.5))
-    test_set = data.test_set()
+    train_set = data.train_set(Augmentation(crop_padding=4, flip=0.5)).to(options.device)
+    test_set = data.test_set().to(options.device)
     alone = len(train_set) % options.batch_size == 1  # a last batch of one image has nothing to compare
     train_loader = DataLoader(train_set, options.batch_size, shuffle=True, drop_last=alone)
     test_loader = DataLoader(test_set, batch_size=200)

@@ -75,6 +75,8 @@ def start(example: Example, description: str, main: Callable[[Options], None]) -
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         options = _options(_parser(example, description).parse_args(), example)
+        if options.device.type == "gpu":
+            minidl.set_float32_matmul_precision("high")  # TF32: training does not need more, and it is much faster
         main(options)
     except (BadInput, ImportError, *_LIBRARY_ERRORS) as error:
         _fail(example, str(error), 2)

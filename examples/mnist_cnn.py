@@ -25,7 +25,7 @@ def main(options: Options) -> None:
         return predict_images(options, model)
 
     data = load_data(options)
-    train_set, test_set = data.train_set(), data.test_set()
+    train_set, test_set = data.train_set().to(options.device), data.test_set().to(options.device)
     train_loader = DataLoader(train_set, options.batch_size, shuffle=True)
     test_loader = DataLoader(test_set, batch_size=200)
     optimizer = make_optimizer(options, model)

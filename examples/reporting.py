@@ -39,7 +39,9 @@ class Run:
         elif self.checkpoint.exists():
             options.say(f"{options.out} holds an earlier run: the first epoch of this one will replace it")
         about = self.history.about
-        options.say(f"{about['model']}, {about['parameters']:,} parameters, on {options.device}")
+        rounded = options.device.type == "gpu" and minidl.get_float32_matmul_precision() == "high"
+        place = f"{options.device}, matrix products in TF32" if rounded else str(options.device)
+        options.say(f"{about['model']}, {about['parameters']:,} parameters, on {place}")
         options.say(f"{len(train_loader.dataset):,} training and {len(data.y_test):,} test images, in {options.out}")
         options.say(
             f"{options.optimizer}, lr {options.lr:g}, batch size {options.batch_size}, {options.epochs} epochs, "
