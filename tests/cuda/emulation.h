@@ -25,6 +25,7 @@ struct Index {
 };
 static Index threadIdx, blockIdx, blockDim, gridDim;
 
+using std::erf;
 using std::exp;
 using std::fabs;
 using std::log;

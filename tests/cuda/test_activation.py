@@ -12,7 +12,9 @@ from kernels.arrays import normal
 
 from minidl.backend.layout import memory_order
 from minidl.kernels.cuda import activation as cuda
+from minidl.kernels.cuda import special
 from minidl.kernels.plain import activation as plain
+from minidl.kernels.plain import special as plain_special
 
 TYPES = [np.float32, np.float64]
 SHAPES: list[tuple[int, ...]] = [(3, 5, 4, 7), (6, 300), (7,), (), (0, 3, 2, 2)]
@@ -60,6 +62,12 @@ def test_softmax_along_every_axis(emulator: Emulator, name: str, dtype: Any) -> 
             agree(emulator, getattr(cuda, name), getattr(plain, name), x, dim, tolerance=tolerance)
     for x in orders(normal(2, 3, 4, 5, dtype=dtype)):
         agree(emulator, getattr(cuda, name), getattr(plain, name), x, 1)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_error_function(emulator: Emulator, dtype: Any) -> None:
+    for shape in SHAPES:
+        agree(emulator, special.erf, plain_special.erf, values(shape, dtype))
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -83,6 +83,16 @@ def test_forward_and_gradients(
         assert "1x1" in name or "one pixel" in name or "no images" in name
 
 
+@pytest.mark.parametrize("name", ["uneven everything", "pixels that no window sees", "no images"])
+def test_columns_and_their_adjoint(emulator: Emulator, name: str) -> None:
+    case = CASES[name]
+    geometry = case[2:5]
+    for x in orders(arrays(case, np.float64)[0]):
+        columns = agree(emulator, cuda.im2col, plain.im2col, x, case[1][2:], *geometry)
+        for spread in (columns, np.asfortranarray(columns)):
+            agree(emulator, cuda.col2im, plain.col2im, spread, x.shape, *geometry)
+
+
 def test_every_memory_order(emulator: Emulator) -> None:
     case = CASES["3x3 padded"]
     x, weight, bias, grad = arrays(case, np.float64)

@@ -11,6 +11,7 @@ from minidl import kernels
 from minidl.backend import gpu
 from minidl.kernels.cuda import activation as cuda
 from minidl.kernels.plain import activation as plain
+from minidl.kernels.plain import fused
 
 
 class ndarray:
@@ -46,6 +47,14 @@ def test_what_the_table_says_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(NameError, match="np"):
         kernels.relu_forward(ndarray(np.float16))
     assert kernels.relu_forward(np.float32([-1, 2])).tolist() == [0, 2]
+
+
+def test_every_kernel_of_a_training_step_has_a_cuda_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "is_available", lambda: True)
+    missing = {name for name, found in kernels.dialects().items() if "cuda" not in found}
+    # Words for the host; the CPU's memory order; the CPU's captured steps; optimizers that the experiments do not use.
+    rare = {"random_words", "to_channels_last", *fused.__all__, *(name for name in missing if name.endswith("_update"))}
+    assert missing <= rare - {"sgd_update", "adam_update"}
 
 
 def test_cuda_is_shown_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

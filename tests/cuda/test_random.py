@@ -80,6 +80,12 @@ def test_augmentation(emulator: Emulator, padding: int, flip: float) -> None:
             assert y.swapaxes(0, 1).flags.c_contiguous
 
 
+def test_an_image_whose_word_equals_the_threshold_is_not_flipped(emulator: Emulator) -> None:
+    flip = float(plain_philox.random_words(SEED, STEP, 2, 24)[4 * 3 + 2]) / 2**32  # the word of image 3
+    arguments = IMAGES, np.arange(6), 0, flip, MEAN, STD, SEED, STEP, 2
+    same_bits(emulator, augmentation.augment_batch, (plain_augmentation.augment_batch,), *arguments)
+
+
 def test_a_step_on_the_device_is_read_when_the_kernel_runs(emulator: Emulator) -> None:
     """What a captured graph does: launch again and again with the same arguments, and draw anew."""
     step, x = np.zeros(1, np.uint64), np.ones((2, 3, 4, 4))

@@ -34,7 +34,8 @@ PLAIN_ONLY = {"tanh_forward", "philox4x32", "random_words", "max_pool2d_gather",
 
 def test_every_kernel_has_its_dialects() -> None:
     for name, found in kernels.dialects().items():
-        assert found == (("plain",) if name in PLAIN_ONLY else ("plain", "cpu")), name
+        on_cpu = tuple(dialect for dialect in found if dialect != "cuda")  # shown where there is a GPU
+        assert on_cpu == (("plain",) if name in PLAIN_ONLY else ("plain", "cpu")), name
         assert callable(getattr(kernels, name))
 
 
@@ -82,7 +83,7 @@ import sys
 sys.modules["numba"] = None
 import numpy
 from minidl import kernels
-assert set(kernels.dialects().values()) == {("plain",)}
+assert all("cpu" not in found for found in kernels.dialects().values())
 print(kernels.relu_forward(numpy.float32([-1, 2])))
 """
     assert run(program) == "[0. 2.]"

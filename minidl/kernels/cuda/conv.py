@@ -15,7 +15,7 @@ from minidl.kernels.cuda.layout import contiguous, to_channels_outermost
 from minidl.kernels.cuda.shared import THREADS, blocks, empty, empty_channels_outermost, program, window
 from minidl.kernels.geometry import conv_output_size
 
-__all__ = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
+__all__ = ["col2im", "conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient", "im2col"]
 
 Array = Any
 Pair = tuple[int, int]
@@ -80,6 +80,26 @@ class _Shapes:
             grid = self.channels * each
             CUDA.launch("im2col", grid, THREADS, x, columns, self.window, self.images, first, pixels, each)
             yield columns, first * self.pixels, last * self.pixels
+
+
+def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    shapes = _Shapes(x.shape, (1, x.shape[1], *kernel_size), stride, padding, dilation, 1)
+    x = to_channels_outermost(x)
+    columns = empty(x, (x.shape[1], *kernel_size, x.shape[0], *shapes.output_shape[2:]))
+    pixels = shapes.images * shapes.pixels
+    each = blocks(pixels)
+    CUDA.launch("im2col", shapes.channels * each, THREADS, x, columns, shapes.window, shapes.images, 0, pixels, each)
+    return columns
+
+
+def col2im(columns: Array, input_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    shapes = _Shapes(input_shape, (1, input_shape[1], *columns.shape[1:3]), stride, padding, dilation, 1)
+    dx = empty_channels_outermost(columns, input_shape)
+    pixels, places = shapes.images * shapes.pixels, shapes.images * shapes.places
+    each = blocks(places)
+    arguments = contiguous(columns), dx, shapes.window, shapes.images, 0, pixels, places, each
+    CUDA.launch("col2im", shapes.channels * each, THREADS, *arguments)
+    return dx
 
 
 def conv2d_forward(
