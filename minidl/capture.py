@@ -7,6 +7,7 @@ runs through that list.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -157,8 +158,9 @@ class _Recorder:
 
     def __init__(self, arguments: tuple[Tensor, ...]) -> None:
         self.steps: list[Any] = []
-        self.values: list[Any] = []  # what stands at each place while recording; keeps arrays alive, so ids are unique
-        self.place_of: dict[int, int] = {}  # id of an array -> its place
+        self.places = 0
+        self.place_of: dict[int, int] = {}  # id of an array that is alive -> its place
+        self._alive: list[weakref.ref[Any]] = []  # a step that is recorded takes no more memory than one that is not
         self.constants: dict[int, Any] = {}
         self.live: dict[int, Tensor] = {}  # place -> the tensor whose array is read anew at every replay
         self.leaves: list[Tensor] = []
@@ -168,9 +170,14 @@ class _Recorder:
         self.arguments = {self._constant(argument): argument for argument in arguments}  # the tensors themselves
 
     def _new(self, array: Any) -> int:
-        self.values.append(array)
-        self.place_of[id(array)] = len(self.values) - 1
-        return len(self.values) - 1
+        key = id(array)
+        self.place_of[key] = self._next()
+        self._alive.append(weakref.ref(array, lambda _: self.place_of.pop(key, None)))
+        return self.place_of[key]
+
+    def _next(self) -> int:
+        self.places += 1
+        return self.places - 1
 
     def tensor(self, tensor: Tensor) -> int:
         """The place of a tensor's array; a tensor from outside the step is read anew at every replay."""
@@ -184,8 +191,7 @@ class _Recorder:
         """The place of a raw array; one that no operation made is a constant of the step."""
         place = self.place_of.get(id(array))
         if place is None:
-            place = self._new(array)
-            self.constants[place] = array
+            place = self.place_of[id(array)] = self._constant(array)
         return place
 
     def _option(self, value: Any) -> tuple[Any, bool]:
@@ -227,9 +233,9 @@ class _Recorder:
         self.steps.append(step)
 
     def _constant(self, value: Any) -> int:
-        self.values.append(value)
-        self.constants[len(self.values) - 1] = value
-        return len(self.values) - 1
+        place = self._next()
+        self.constants[place] = value
+        return place
 
     def write(self, target: Tensor, index: Any, value: Any) -> None:
         """Called by ``Tensor`` after each in-place write."""
@@ -281,7 +287,7 @@ class _Program:
         self.modules = list({id(module): module for module in recorder.modules}.values())
         self.result = _result(result, recorder)
         self.flags = self._flags()
-        self.values: list[Any] = [None] * len(recorder.values)
+        self.values: list[Any] = [None] * recorder.places
         for place, value in recorder.constants.items():
             self.values[place] = value
         kept = {*self.inputs, *recorder.live, *recorder.constants, *_places(self.result)}
@@ -342,6 +348,13 @@ def _copy(result: Any, values: list[Any]) -> Any:
     return tuple(_copy(item, values) for item in result) if isinstance(result, tuple) else result
 
 
+def _copied(result: Any) -> Any:
+    """What the recorded step itself returned, as a replay would return it."""
+    if isinstance(result, Tensor):
+        return Tensor(result.data.copy())
+    return tuple(_copied(item) for item in result) if isinstance(result, (tuple, list)) else result
+
+
 class Captured:
     """What ``capture`` returns; call it as the step itself. ``recordings`` says how many it holds."""
 
@@ -372,9 +385,8 @@ class Captured:
             result = self.step(*arguments)
         finally:
             state.recorder = None
-        program = _Program(recorder, result)
-        programs.append(program)
-        return _copy(program.result, recorder.values)
+        programs.append(_Program(recorder, result))
+        return _copied(result)
 
 
 def capture(step: Callable[..., Any]) -> Captured:

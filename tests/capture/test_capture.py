@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -250,3 +251,17 @@ def test_bad_calls() -> None:
         minidl.capture(lambda x: inner(x))(minidl.tensor([1.0]))
     with pytest.raises(DTypeError, match=r"returns.*dict"):
         minidl.capture(lambda x: {"x": x})(minidl.tensor([1.0]))
+
+
+def test_recording_holds_no_more_memory_than_the_step() -> None:
+    alive: list[Any] = []
+
+    def step(x: minidl.Tensor) -> Any:
+        with minidl.no_grad():
+            for _ in range(4):
+                x = x * 2.0
+                alive.append(weakref.ref(x.data))
+            return x.sum(), sum(ref() is not None for ref in alive)
+
+    _, held = minidl.capture(step)(minidl.ones(5))
+    assert held == 1
