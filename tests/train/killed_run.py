@@ -37,7 +37,8 @@ class Run:
         self.schedule = optim.lr_scheduler.OneCycleLR(self.optimizer, 0.05, total_steps=BATCHES)
         random = np.random.default_rng(0)
         images, labels = random.standard_normal((44, 20)).astype(np.float32), random.integers(0, 4, 44)
-        self.loader = DataLoader(TensorDataset(minidl.tensor(images), minidl.tensor(labels)), 8, shuffle=True)
+        data, own = TensorDataset(minidl.tensor(images), minidl.tensor(labels)), minidl.Generator(1)
+        self.loader = DataLoader(data, 8, shuffle=True, generator=own)
         self.history = History()
         self.stopping = EarlyStopping(self.model, patience=100)
 
