@@ -248,7 +248,7 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, la
     losses = -sum(target * log_softmax(input, axis), axis)
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / max(losses.data.size, 1)
+    return losses.sum() if reduction == "sum" else losses.sum() / losses.data.size  # NaN where nothing is counted, as in torch
 
 
 def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> T:
