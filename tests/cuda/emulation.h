@@ -170,14 +170,20 @@ static void run_block() {
     while (finished < count) {
         bool progress = false;
         Fiber *idle = nullptr;
-        for (Fiber *fiber = fibers; fiber < fibers + fibers_begun; ++fiber) {
-            if (!fiber->busy) {
-                if (idle == nullptr) idle = fiber;
-            } else if (*fiber->epoch >= fiber->awaited) {
-                run_fiber(fiber);
-                progress = true;
+        // A warp goes on as far as it can before the next one does: that is as unfair to the others as a GPU may be.
+        for (Fiber *warp = fibers; warp < fibers + fibers_begun; warp += LANES) {
+            bool again = true;
+            while (again) {
+                again = false;
+                for (Fiber *fiber = warp; fiber < warp + LANES && fiber < fibers + fibers_begun; ++fiber)
+                    if (fiber->busy && *fiber->epoch >= fiber->awaited) {
+                        run_fiber(fiber);
+                        progress = again = true;
+                    }
             }
         }
+        for (Fiber *fiber = fibers; fiber < fibers + fibers_begun && idle == nullptr; ++fiber)
+            if (!fiber->busy) idle = fiber;
         if (started < count) {
             run_fiber(idle ? idle : &fibers[fibers_begun++]);
             progress = true;

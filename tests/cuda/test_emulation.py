@@ -42,6 +42,19 @@ extern "C" __global__ void part_ways(C_ORDER real *y, int how) {
     y[threadIdx.x] = sum;
 }
 
+// Sums over two warps, several times through the same place; without `synchronized` a fast warp overwrites its part
+// before a slow one has read it.
+extern "C" __global__ void overtake(C_ORDER const real *x, C_ORDER real *y, int synchronized) {
+    __shared__ real parts[2];
+    for (int i = 0; i < 3; ++i) {
+        real sum = warp_sum(x[threadIdx.x] * (i + 1));
+        if (synchronized) __syncthreads();
+        if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = sum;
+        __syncthreads();
+        y[i * 64 + threadIdx.x] = parts[0] + parts[1];
+    }
+}
+
 extern "C" __global__ void last_writer(C_ORDER real *y) { y[0] = threadIdx.x; }
 """
 
@@ -77,6 +90,19 @@ def test_a_missing_synchronization_is_seen(emulator: Emulator, program: Program)
     np.testing.assert_array_equal(both_orders(emulator, lambda: shift(True)), np.roll(x, 1, axis=1))
     with pytest.raises(AssertionError, match="the result depends on the order of the threads"):
         both_orders(emulator, lambda: shift(False))
+
+
+def test_a_warp_that_overtakes_another_is_seen(emulator: Emulator, program: Program) -> None:
+    x = normal(64)
+
+    def overtake(synchronized: bool) -> Any:
+        y = np.empty((3, 64))
+        program.launch("overtake", 1, 64, x, y, synchronized)
+        return y
+
+    expected = x.sum() * np.array([[1], [2], [3]]).repeat(64, axis=1)
+    np.testing.assert_allclose(both_orders(emulator, lambda: overtake(True)), expected, rtol=1e-12)
+    assert not np.allclose(overtake(False), expected)
 
 
 def test_threads_that_write_one_place_are_seen(emulator: Emulator, program: Program) -> None:
