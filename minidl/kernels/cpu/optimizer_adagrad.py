@@ -16,6 +16,12 @@ __all__ = ["adadelta_update", "adagrad_update", "rmsprop_update"]
 
 
 @njit(**OPTIONS)
+def _decayed(g: Any, p: Any, decay: Any, sign: Any) -> Any:
+    """One element of the gradient, negated or not, with the weight decay."""
+    return g * sign + decay * p if decay != 0 else g * sign
+
+
+@njit(**OPTIONS)
 def _adagrad_piece(p: Any, g: Any, total: Any, step_size: Any, epsilon: Any, decay: Any, sign: Any) -> None:
     for i in range(p.size):
         d = g[i] * sign
@@ -50,30 +56,36 @@ def _rmsprop_piece(
     momentum: Any,
     sign: Any,
 ) -> None:
-    # Short loops over blocks instead of one loop over five arrays, as in `_adam_piece`. The gradient with its decay is
-    # taken anew in the second loop: `p` changes only at the end.
+    # Short loops over blocks instead of one over five arrays, as in `_adam_piece`, and one for each form of the step: a
+    # loop that named an array which stands in for a missing one would find that two overlap, and not be vectorised.
+    # The gradient with its decay is computed anew in the last loop: `p` changes only there.
     for begin in range(0, p.size, BLOCK):
         block = slice(begin, begin + BLOCK)
         p_, g_, square_, mean_, buffer_ = p[block], g[block], square[block], mean[block], buffer[block]
         for i in range(p_.size):
-            d = g_[i] * sign
-            if decay != 0:
-                d += decay * p_[i]
+            d = _decayed(g_[i], p_[i], decay, sign)
             square_[i] = alpha * square_[i] + rest * d * d
-            if centered:
-                mean_[i] += rest * (d - mean_[i])
-        for i in range(p_.size):
-            d = g_[i] * sign
-            if decay != 0:
-                d += decay * p_[i]
-            v = square_[i]
-            if centered:
-                v -= mean_[i] * mean_[i]
-            d /= math.sqrt(v) + epsilon
-            if has_buffer:
-                d += momentum * buffer_[i]
-                buffer_[i] = d
-            p_[i] -= lr * d
+        if centered:
+            for i in range(p_.size):
+                mean_[i] += rest * (_decayed(g_[i], p_[i], decay, sign) - mean_[i])
+        if centered and has_buffer:
+            for i in range(p_.size):
+                root = math.sqrt(square_[i] - mean_[i] * mean_[i]) + epsilon
+                b = momentum * buffer_[i] + _decayed(g_[i], p_[i], decay, sign) / root
+                buffer_[i] = b
+                p_[i] -= lr * b
+        elif has_buffer:
+            for i in range(p_.size):
+                b = momentum * buffer_[i] + _decayed(g_[i], p_[i], decay, sign) / (math.sqrt(square_[i]) + epsilon)
+                buffer_[i] = b
+                p_[i] -= lr * b
+        elif centered:
+            for i in range(p_.size):
+                root = math.sqrt(square_[i] - mean_[i] * mean_[i]) + epsilon
+                p_[i] -= lr * (_decayed(g_[i], p_[i], decay, sign) / root)
+        else:
+            for i in range(p_.size):
+                p_[i] -= lr * (_decayed(g_[i], p_[i], decay, sign) / (math.sqrt(square_[i]) + epsilon))
 
 
 @njit(parallel=True, **OPTIONS)
