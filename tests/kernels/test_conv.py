@@ -347,3 +347,26 @@ def test_fused_relu(name: str) -> None:
     clamped = cpu.convolve_fused(x, weight, bias, *LARGE[name].arguments, relu=True)
     assert np.isnan(y).any()
     assert np.array_equal(clamped, np.maximum(y, 0), equal_nan=True)
+
+
+@needs_tiles
+@settings(max_examples=40, deadline=None)
+@given(
+    N=st.integers(4, 9), C=st.integers(1, 8), O=st.integers(5, 8), height=st.integers(1, 12),
+    width=st.integers(4, 40), kernel=st.tuples(st.integers(1, 5), st.integers(2, 5)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)), dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    relu=st.booleans(), with_bias=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_few_channels_and_filters(N, C, O, height, width, kernel, padding, dilation, relu, with_bias, seed) -> None:
+    """conv_lanes.py, through conv.py."""
+    size = [conv_output_size(s, k, 1, p, d) for s, k, p, d in zip((height, width), kernel, padding, dilation)]
+    assume(size[0] > 0 and size[1] > 3)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, C, height, width), dtype=np.float32)
+    weight, bias = rng.standard_normal((O, C, *kernel), dtype=np.float32), rng.standard_normal(O, dtype=np.float32)
+    arguments = (1, 1), padding, dilation, 1
+    got = cpu.convolve_fused(x, weight, bias if with_bias else None, *arguments, relu)
+    wide = [a.astype(np.float64) for a in (x, weight, bias)]
+    expected = plain.conv2d_forward(*wide[:2], wide[2] if with_bias else None, *arguments)
+    expected = np.maximum(expected, 0) if relu else expected
+    assert np.abs(got - expected).max() <= 8 * 3e-7 * np.sqrt(C * kernel[0] * kernel[1])

@@ -1,10 +1,10 @@
-"""Two-dimensional convolution on the CPU: chooses between four ways of doing it, and prepares memory for them.
+"""Two-dimensional convolution on the CPU: chooses between five ways of doing it, and prepares memory for them.
 
 conv_tiles.py reads the im2col matrix without storing it, in float32 on x86 with AVX2 or AVX-512; where 3x3 filters have
-channels enough, conv_winograd.py does the same with fewer products. Elsewhere, and for the shapes where they are
-faster, im2col is stored a tile at a time and multiplied by BLAS: conv_pixels.py serves inputs with many channels,
-conv_planes.py those with few. Signatures and formulas are those of kernels/plain/conv.py; results
-are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
+channels enough, conv_winograd.py does the same with fewer products, and conv_lanes.py fills vectors where there are
+few. Elsewhere, and for the shapes where they are faster, im2col is stored a tile at a time and multiplied by BLAS:
+conv_pixels.py serves inputs with many channels, conv_planes.py those with few. Signatures and formulas are those of
+kernels/plain/conv.py; results are logical (N, C, H, W) arrays that lie in memory as (N, H, W, C).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numba import get_num_threads
 
 from minidl.backend.layout import channels_last
 from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread
+from minidl.kernels.cpu.conv_lanes import MOST_FILTERS, convolve_lanes
 from minidl.kernels.cpu.conv_pixels import (
     convolve,
     pack_filters,
@@ -51,10 +52,11 @@ FEW_CHANNELS = 16
 FEW_LANES, FEW_COLUMNS = 4, 3
 # Fewer channels than that leave a convolution for the input gradient too few lanes: windows are scattered instead.
 FEW_TILE_CHANNELS = 8
-# Fewer channels or filters than that, or fewer 2x2 tiles, gain nothing by Winograd's transforms; and its input gradient
-# gives each thread whole images.
-FEW_WINOGRAD, FEW_WINOGRAD_TILES, FEW_WINOGRAD_IMAGES = 16, 16, 4
-# Tiles in each of its partial sums of the weight gradient, at least.
+# Fewer channels or filters than that, or fewer 2x2 tiles, gain nothing by Winograd's transforms.
+FEW_WINOGRAD, FEW_WINOGRAD_TILES = 16, 16
+# Fewer images would leave threads idle in kernels that give each one whole images.
+FEW_IMAGES = 4
+# 2x2 tiles in each of Winograd's partial sums of the weight gradient, at least.
 LEAST_WINOGRAD_TILES = 64
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
@@ -119,6 +121,11 @@ def convolve_fused(
         with parallel_region():
             winograd_forward(channels_last(x), weight, start, y, padding, relu, threads)
         return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+    few = max(O, C) <= MOST_FILTERS and N >= FEW_IMAGES and stride == (1, 1) and groups == 1
+    if few and _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
+        with parallel_region():
+            convolve_lanes(channels_last(x), weight, start, y, padding, dilation, relu, threads)
+        return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
     if _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
         packed = np.empty(weight.size, x.dtype)
         pack_blocks(weight, packed, groups, 0)
@@ -164,7 +171,7 @@ def conv2d_input_gradient(
         return dx.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
     grad, weight = channels_last(grad), _contiguous(weight)
     threads = get_num_threads()
-    tiles = _winograd_tiles(N, *grad.shape[1:3]) if N >= FEW_WINOGRAD_IMAGES else 0
+    tiles = _winograd_tiles(N, *grad.shape[1:3]) if N >= FEW_IMAGES else 0
     if groups == 1 and _fits_winograd(grad.dtype, weight.shape, tiles, stride, dilation):
         with parallel_region():
             winograd_input_gradient(grad, weight, dx, padding, threads)
