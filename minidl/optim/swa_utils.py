@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -12,9 +13,11 @@ from minidl._tensor import Tensor
 from minidl.autograd.modes import no_grad
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError
-from minidl.optim.optimizer import is_real
+from minidl.optim.lr_scheduler.base import LRScheduler, check_whole, one_for_each_group
+from minidl.optim.optimizer import Optimizer, is_real
 
 __all__ = [
+    "SWALR",
     "AveragedModel",
     "get_ema_avg_fn",
     "get_ema_multi_avg_fn",
@@ -232,3 +235,49 @@ def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
         model.train(training)
+
+
+class SWALR(LRScheduler):
+    """From the present rate to ``swa_lr`` within ``anneal_epochs`` epochs, and constant from there.
+
+    As ``torch.optim.swa_utils.SWALR``: along half a cosine or a straight line (``anneal_strategy`` "cos" or "linear").
+    ``swa_lr`` may be a list, one for each group. Raises ArgumentError for other strategies and negative epochs.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        swa_lr: Any,
+        anneal_epochs: int = 10,
+        anneal_strategy: str = "cos",
+        last_epoch: int = -1,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise DTypeError("SWALR", expected="an Optimizer", got=type(optimizer).__name__)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError("SWALR", expected='anneal_strategy "cos" or "linear"', got=repr(anneal_strategy))
+        check_whole("SWALR", "anneal_epochs", anneal_epochs, 0)
+        for group, rate in zip(optimizer.param_groups, one_for_each_group("SWALR", "swa_lr", swa_lr, optimizer)):
+            if not is_real(rate):
+                raise DTypeError("SWALR", expected="swa_lr as a number", got=repr(rate))
+            group["swa_lr"] = rate
+        self.anneal_epochs = anneal_epochs
+        self._anneal_strategy = anneal_strategy
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        step = self._step_count - 1
+        if self.anneal_epochs == 0:
+            step = max(1, step)
+        before, now = self._part(step - 1), self._part(step)
+        rates = []
+        for group in self.optimizer.param_groups:
+            # The rate is a mixture of the one at the beginning, which is found from the present one, and swa_lr.
+            start = group["swa_lr"] if before == 1 else (group["lr"] - before * group["swa_lr"]) / (1 - before)
+            rates.append(group["swa_lr"] * now + start * (1 - now))
+        return rates
+
+    def _part(self, step: int) -> float:
+        """How much of swa_lr there is after so many steps, from 0 to 1."""
+        part = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
+        return part if self._anneal_strategy == "linear" else (1 - math.cos(math.pi * part)) / 2

@@ -37,6 +37,10 @@ def nested(m: Any, o: Any) -> Any:
     return m.SequentialLR(o, [inner, m.LinearLR(o, 0.1, total_iters=4)], [9])
 
 
+def swa(m: Any) -> Any:
+    return optim.swa_utils if m is lr_scheduler else torch.optim.swa_utils
+
+
 SCHEDULES: dict[str, Make] = {
     "StepLR": lambda m, o: m.StepLR(o, 7, gamma=0.3),
     "StepLR defaults": lambda m, o: m.StepLR(o, 20),
@@ -64,6 +68,9 @@ SCHEDULES: dict[str, Make] = {
         o, 0.5, 60, pct_start=0.4, three_phase=True, base_momentum=[0.7, 0.6], max_momentum=0.9, div_factor=5.0
     ),
     "OneCycleLR rate only": lambda m, o: m.OneCycleLR(o, 0.5, 60, cycle_momentum=False, final_div_factor=10),
+    "SWALR": lambda m, o: swa(m).SWALR(o, 0.05),
+    "SWALR linear": lambda m, o: swa(m).SWALR(o, [0.05, 1.5], anneal_epochs=17, anneal_strategy="linear"),
+    "SWALR at once": lambda m, o: swa(m).SWALR(o, 0.05, anneal_epochs=0),
     "SequentialLR": lambda m, o: m.SequentialLR(
         o, [m.LinearLR(o, 0.1, total_iters=5), m.CosineAnnealingLR(o, 20), m.StepLR(o, 4)], [5, 25]
     ),
@@ -343,6 +350,14 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: S.ReduceLROnPlateau(sgd(), threshold_mode="x"), ArgumentError, 'expected threshold_mode "rel" or "abs"'),
     (lambda: S.ReduceLROnPlateau(sgd(), min_lr=[1, 2]), ArgumentError, "expected one min_lr or one for each of 1"),
     (lambda: S.ReduceLROnPlateau(sgd(), patience=-1), ArgumentError, "expected patience as a whole number"),
+    (
+        lambda: optim.swa_utils.SWALR(sgd(), 0.1, anneal_strategy="x"),
+        ArgumentError,
+        'anneal_strategy "cos" or "linear"',
+    ),
+    (lambda: optim.swa_utils.SWALR(sgd(), 0.1, -1), ArgumentError, "SWALR: expected anneal_epochs as a whole number"),
+    (lambda: optim.swa_utils.SWALR(sgd(), "x"), DTypeError, "SWALR: expected swa_lr as a number, got 'x'"),
+    (lambda: optim.swa_utils.SWALR(one(), 0.1), DTypeError, "SWALR: expected an Optimizer, got list"),
     (lambda: one_after("StepLR"), ArgumentError, "SequentialLR: expected 0 milestones for 1 schedules, got [3]"),
     (lambda: one_after("StepLR", "ReduceLROnPlateau"), ArgumentError, "got ReduceLROnPlateau at 1"),
     (lambda: S.SequentialLR(sgd(), [], []), ArgumentError, "SequentialLR: expected at least one schedule"),

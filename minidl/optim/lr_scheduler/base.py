@@ -169,7 +169,7 @@ def check_between(who: str, name: str, value: Any, least: float, most: float, hi
 def one_for_each_group(who: str, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     """``value`` as a list with an entry for each group: its own entries if it is a list, else itself repeated."""
     count = len(optimizer.param_groups)
-    if not isinstance(value, Sequence):
+    if not isinstance(value, Sequence) or isinstance(value, str):
         return [value] * count
     if len(value) != count:
         raise ArgumentError(who, expected=f"one {name} or one for each of {count} groups", got=f"{len(value)}")
