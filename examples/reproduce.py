@@ -98,10 +98,11 @@ class Session:
             draw_curves(place.picture(), row, result)
         else:
             place.folder.mkdir(parents=True, exist_ok=True)
+            asked = {name: getattr(self.given, name) for name in row.options}
             result = {
                 "row": row.name,
                 "title": row.title,
-                "figures": row.make(place, self.data, [find(name) for name in row.needs]),
+                "figures": row.make(place, self.data, [find(name) for name in row.needs], **asked),
                 "comparison": {"reported_text": row.reported.text},
             }
             place.write_result(result)
@@ -262,6 +263,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add(
         "--out", type=Path, default=Path("runs/reports"), metavar="FOLDER", help="for all files (default: runs/reports)"
     )
+    add("--points", type=integer(50), default=5000, metavar="N", help="images in an embedding (default: 5000)")
     add("--publish", action="store_true", help="put the finished rows' results into the repository, and RESULTS.md")
     add("--capture", action="store_true", help="record the training step once and replay it (minidl.capture)")
     given = parser.parse_args(arguments)

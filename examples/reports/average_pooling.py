@@ -110,6 +110,7 @@ REPORT = Report(
             Reported(text="clusters appear, clearest at the last layer"),
             needs=("003-k333",),
             pictures=("003-tsne", "003-tsne-filters"),
+            options=("points",),
         ),
     ),
     comparisons={

@@ -17,8 +17,6 @@ from reports.record import Alias, Report, Row, Study
 
 __all__ = ["REPORTS", "ROWS", "UnknownRow", "find", "in_order", "trained_by"]
 
-Any = Row | Alias | Study
-
 REPORTS: tuple[Report, ...] = (
     dropout_and_tuning.REPORT,
     batches_and_learning_rates.REPORT,
@@ -27,14 +25,14 @@ REPORTS: tuple[Report, ...] = (
     digits_and_jitter.REPORT,
     fast_training.REPORT,
 )
-ROWS: dict[str, Any] = {row.name: row for report in REPORTS for row in report.rows}
+ROWS: dict[str, Row | Alias | Study] = {row.name: row for report in REPORTS for row in report.rows}
 
 
 class UnknownRow(Exception):
     """A name that no row has; the text suggests the nearest ones."""
 
 
-def find(name: str) -> Any:
+def find(name: str) -> Row | Alias | Study:
     """The row of that name. Raises UnknownRow with the names that are most like it."""
     if name in ROWS:
         return ROWS[name]
@@ -44,10 +42,14 @@ def find(name: str) -> Any:
     raise UnknownRow(f"there is no row {name!r}; {meant}(--list shows all)")
 
 
-def trained_by(name: str) -> Any:
+def trained_by(name: str) -> Row | Study:
     """The row that does the work for ``name``: of an alias, the one that it stands for."""
     row = ROWS[name]
-    return ROWS[row.same_as] if isinstance(row, Alias) else row
+    if not isinstance(row, Alias):
+        return row
+    work = ROWS[row.same_as]
+    assert not isinstance(work, Alias), f"{name} stands for another alias"
+    return work
 
 
 def in_order(names: Iterable[str]) -> list[Row | Study]:

@@ -50,7 +50,8 @@ class FastTraining(Method):
         self.slow = self._copy()
 
     def parameters(self) -> Any:
-        fast, others = [], []
+        fast: list[minidl.nn.Parameter] = []
+        others: list[minidl.nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
                 (fast if "norm" in name else others).append(parameter)
@@ -137,7 +138,7 @@ def whitening_filters(data: ImageData, count: int = 5000, epsilon: float = 5e-4)
     The principal components of all 2 x 2 patches of the first ``count`` images, each divided by its standard deviation
     sqrt(variance + epsilon), and the same with the other sign. Page, "How to train your ResNet 8" (2019).
     """
-    images = (data.x_train[:count] / np.float32(255) - np.float32(data.mean)) / np.float32(data.std)
+    images = (data.x_train[:count] / np.float32(255) - np.array(data.mean)) / np.array(data.std)
     windows = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(1, 2))  # (N, 31, 31, C, 2, 2)
     patches = windows.reshape(-1, 12).astype(np.float64)
     variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))

@@ -143,6 +143,7 @@ class Study:
 
     ``make(place, data, rows)`` does it and returns the figures for the result file: it is given the data sets by name
     and the records of the rows in ``needs``. ``pictures``: the names of the pictures that it leaves beside the result.
+    ``options``: the command line's options that ``make`` takes by name as well.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Study:
     needs: tuple[str, ...] = ()
     images: tuple[str, ...] = ("cifar10",)
     pictures: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     comment: str = ""
 
 

@@ -218,7 +218,8 @@ def _step(model: nn.Module, optimizer: optim.Optimizer, loss_function: Loss) -> 
 
 
 def _loss(row: Row) -> Loss:
-    return {"cross_entropy": F.cross_entropy, "mse": squared_error}[row.loss]
+    losses: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": squared_error}
+    return losses[row.loss]
 
 
 def _training_loss(row: Row) -> Loss:

@@ -21,7 +21,6 @@ from reports.record import Row
 __all__ = ["class_probabilities", "feature_embedding", "per_class_report", "training_set_statistics", "worst_images"]
 
 SHOWN = 9  # images beside their class probabilities
-POINTS = 5000  # images in an embedding
 
 
 def training_set_statistics(place: Place, data: dict[str, ImageData], rows: list[Row]) -> dict[str, Any]:
@@ -71,28 +70,33 @@ def per_class_report(place: Place, data: dict[str, ImageData], rows: list[Row]) 
     return figures
 
 
-def feature_embedding(place: Place, data: dict[str, ImageData], rows: list[Row]) -> dict[str, Any]:
-    """t-SNE of training images by their convolutional features and by the network's outputs, at the start, in the
-    middle and at the end of training; and the filters of the first layer at the end."""
+def feature_embedding(place: Place, data: dict[str, ImageData], rows: list[Row], points: int = 5000) -> dict[str, Any]:
+    """t-SNE of ``points`` training images by their convolutional features and by the network's outputs, at the start,
+    in the middle and at the end of training; and the filters of the first layer at the end."""
     (row,) = rows
     images = scaled(row.images, data[row.images.name])
-    chosen = np.random.default_rng(row.seed).choice(len(images.y_train), POINTS, replace=False)
+    points = min(points, len(images.y_train))
+    chosen = np.random.default_rng(row.seed).choice(len(images.y_train), points, replace=False)
     loader = DataLoader(minidl.data.Subset(images.train_set(), chosen), 250)
     there = place.other(row.name)
     epochs = sorted(int(path.stem[-3:]) for path in there.folder.glob("weights-*.safetensors"))
-    features: dict[str, np.ndarray] = {}
+    labels = images.y_train[chosen]
+    panels: dict[str, np.ndarray] = {}
+    same_class: dict[str, float] = {}
     model = row.network.make()
     for layer in ("convolutional features", "outputs"):
         for epoch in epochs:
             model.load_state_dict(minidl.load(there.epoch_weights(epoch)))
             when = "before training" if epoch == 0 else f"epoch {epoch}"
-            features[f"{layer.capitalize()}, {when}"] = plot.tsne(_features(model, loader, layer), seed=row.seed)
-    labels = images.y_train[chosen]
-    title = f"{row.name}: {POINTS:,} training images by t-SNE"
-    plot.embedding(place.picture(), features, labels, images.classes, title)
+            plane = plot.tsne(_features(model, loader, layer), seed=row.seed)
+            name = f"{layer.capitalize()}, {when}"
+            same_class[name] = _same_class(plane, labels)
+            panels[f"{name} ({percent(same_class[name], 0)})"] = plane
+    title = f"{row.name}: {points:,} training images by t-SNE (in brackets: nearest neighbours of the same class)"
+    plot.embedding(place.picture(), panels, labels, images.classes, title)
     weight = model.get_parameter("conv1.weight")
     plot.filters(place.picture(f"{place.name}-filters"), weight, f"{row.name}: filters of the first layer")
-    return {"images": POINTS, "epochs": epochs, "neighbours": _same_class(features, labels)}
+    return {"images": points, "epochs": epochs, "same_class": same_class}
 
 
 def worst_images(place: Place, data: dict[str, ImageData], rows: list[Row]) -> dict[str, Any]:
@@ -130,13 +134,9 @@ def _features(model: nn.Module, loader: DataLoader, layer: str) -> np.ndarray:
         return np.concatenate([compute(images).numpy() for images, _ in loader])
 
 
-def _same_class(panels: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
-    """For each panel, how many of a point's ten nearest neighbours are of its class: the clusters as a number."""
-    shares = {}
-    for name, points in panels.items():
-        near = [
-            np.argpartition(((points - point) ** 2).sum(axis=1), 11)[:11] for point in points
-        ]  # each point is its own nearest one
-        same = (labels[np.array(near)] == labels[:, None]).sum(axis=1) - 1
-        shares[name] = round(float(same.mean()) / 10, 3)
-    return shares
+def _same_class(points: np.ndarray, labels: np.ndarray) -> float:
+    """Of the ten nearest neighbours of every point (M, 2), the share that is of its class: the clusters as a number."""
+    # each point is its own nearest one
+    near = np.array([np.argpartition(((points - point) ** 2).sum(axis=1), 11)[:11] for point in points])  # (M, 11)
+    same = (labels[near] == labels[:, None]).sum(axis=1) - 1
+    return round(float(same.mean()) / 10, 3)

@@ -232,6 +232,15 @@ def test_a_full_disk_loses_no_finished_epoch(run: Runner, monkeypatch: pytest.Mo
     assert weights("o", "short") == weights("whole", "short")
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_captured_steps_give_the_same_weights(run: Runner, loss: str) -> None:
+    add_rows(replace(SHORT, loss=loss, label_smoothing=0.1 if loss == "cross_entropy" else 0.0))
+    assert run("short", "--out", "eager").status == 0
+    assert run("short", "--out", "captured", "--capture").status == 0
+    assert weights("captured", "short") == weights("eager", "short")
+    assert without_times(result_of("captured", "short")) == without_times(result_of("eager", "short"))
+
+
 def test_minutes(run: Runner) -> None:
     huge = replace(SHORT, name="huge", epochs=10_000_000)
     add_rows(huge)

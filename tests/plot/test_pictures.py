@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 import minidl
 from minidl import plot
@@ -95,10 +96,11 @@ def test_tsne_keeps_clusters_together() -> None:
     random = np.random.default_rng(0)
     labels = np.arange(120) % 4
     features = random.normal(size=(4, 60))[labels] * 8 + random.normal(size=(120, 60))
-    points = plot.tsne(features, perplexity=10.0)
+    with threadpool_limits(1):  # on a busy machine its threads wait for one another more than they work
+        points, again = (plot.tsne(features, perplexity=10.0) for _ in range(2))
     distances = ((points[:, None] - points) ** 2).sum(axis=2) + np.eye(120) * 1e9
     assert np.mean(labels[distances.argmin(axis=1)] == labels) > 0.99
-    np.testing.assert_array_equal(points, plot.tsne(features, perplexity=10.0))
+    np.testing.assert_array_equal(points, again)
     with pytest.raises(minidl.ShapeError, match="M above 30"):
         plot.tsne(features[:30])
 
