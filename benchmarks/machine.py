@@ -76,3 +76,20 @@ def describe(threads: int, removed: dict[str, str]) -> dict[str, Any]:
         "environment removed": removed,
         "load at start": round(os.getloadavg()[0], 2),
     }
+
+
+def describe_gpu() -> dict[str, Any]:
+    """The same for a benchmark on a GPU, with the GPU, its driver and its libraries."""
+    from minidl.backend import gpu
+
+    cupy = gpu.cupy()
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(0)
+    about = describe(len(os.sched_getaffinity(0)), {})
+    name = properties["name"]
+    about["gpu"] = name.decode() if isinstance(name, bytes) else str(name)
+    about["compute capability"] = f"{properties['major']}.{properties['minor']}"
+    about["multiprocessors"] = properties["multiProcessorCount"]
+    about["CUDA runtime, driver"] = f"{runtime.runtimeGetVersion()}, {runtime.driverGetVersion()}"
+    about["versions"]["cupy"] = str(cupy.__version__)
+    return about

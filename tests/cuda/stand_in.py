@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -73,6 +74,19 @@ class Device:
         StandIn.now.synchronized("Device.synchronize")
 
 
+class Event:
+    """A moment of a stream; here of the clock."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.time = 0.0
+
+    def record(self, stream: Any = None) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        StandIn.now.synchronized("Event.synchronize")
+
+
 class Graph:
     """A recorded tape, as ``Stream.end_capture`` gives it."""
 
@@ -115,8 +129,10 @@ class Stream:
 
     def wait_event(self, event: Any) -> None: ...
 
-    def record(self, event: Any = None) -> Any:
-        return event
+    def record(self, event: Any = None) -> Event:
+        found = event or Event()
+        found.record(self)
+        return found
 
     def is_capturing(self) -> bool:
         return self.tape is not None
@@ -146,9 +162,14 @@ class MemoryPool:
     """Counts what was allocated through it; memory itself is NumPy's."""
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.bytes = self.limit = 0
+
+    def set_limit(self, size: int) -> None:
+        self.limit = size
 
     def malloc(self, size: int) -> None:
+        if self.limit and self.bytes + size > self.limit:
+            raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes (allocated so far: {self.bytes:,} bytes).")
         self.bytes += size
 
     def free(self, size: int) -> None:
@@ -534,8 +555,9 @@ class StandInEngine:
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
     abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp expm1
-    flip floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum multiply
-    negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh where
+    flip floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum
+    multiply negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh
+    where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"
 _TYPES = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ dtype inf nan pi newaxis"
@@ -665,6 +687,8 @@ def _cuda(state: StandIn) -> Any:
         Device=Device,
         Stream=Stream,
         MemoryPool=MemoryPool,
+        Event=Event,
+        get_elapsed_time=lambda start, stop: 1000 * (stop.time - start.time),
         Graph=Graph,
         using_allocator=using_allocator,
         get_current_stream=lambda: state.stream,

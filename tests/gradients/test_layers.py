@@ -137,10 +137,10 @@ def results(library: Any, network: Any, layer: Layer) -> dict[str, list[np.ndarr
     second = library.autograd.grad(total, [*wanted, seed], allow_unused=True)
     buffers = list(network.buffers())
     return {
-        "forward": [t.detach().numpy() for t in (y, *buffers)],
-        "gradient": [g.detach().numpy() for g in first],
+        "forward": [t.detach().cpu().numpy() for t in (y, *buffers)],
+        "gradient": [g.detach().cpu().numpy() for g in first],
         "second order": [
-            np.zeros(tuple(t.shape)) if g is None else g.detach().numpy()
+            np.zeros(tuple(t.shape)) if g is None else g.detach().cpu().numpy()
             for g, t in zip(second, [*wanted, seed], strict=True)
         ],
     }
