@@ -1,8 +1,8 @@
 // Activations, element by element, and softmax along an axis. Formulas in kernels/plain/activation.py.
 //
-// An elementwise kernel waits for memory, not for arithmetic. A thread takes four elements, a block's width apart: its
-// four reads are on their way at once, and neighbouring threads read neighbouring numbers. The order of the elements does
-// not matter, so arrays may lie in any order, as long as it is the same for all.
+// An elementwise kernel waits for memory, not for arithmetic. A thread takes four elements, a block's width apart:
+// its four reads are on their way at once, and neighbouring threads read neighbouring numbers. The order of the
+// elements does not matter, so arrays may lie in any order, as long as it is the same for all.
 #define PER_THREAD 4
 #define EACH_ELEMENT(i, size)                                                                    \
     _Pragma("unroll") for (int turn = 0; turn < PER_THREAD; ++turn)                              \
@@ -49,7 +49,8 @@ extern "C" __global__ void sigmoid_backward(DENSE const real *__restrict__ grad,
     EACH_ELEMENT(i, size) dx[i] = grad[i] * (y[i] * (1 - y[i]));
 }
 
-// y = max(x + bias, 0), one bias for each channel of x (C, pixels): a convolution's bias and its activation in one pass.
+// y = max(x + bias, 0), one bias for each channel of x (C, pixels): a convolution's bias and its activation in one
+// pass.
 extern "C" __global__ void bias_relu_forward(CHANNELS_OUTERMOST const real *__restrict__ x,
                                              C_ORDER const real *__restrict__ bias,
                                              CHANNELS_OUTERMOST real *__restrict__ y, int pixels, int blocks_each) {
@@ -64,7 +65,7 @@ extern "C" __global__ void bias_relu_forward(CHANNELS_OUTERMOST const real *__re
 // read neighbouring numbers; three passes over the row, of which the second and third find it in the cache.
 extern "C" __global__ void softmax_rows(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,
                                         int rows, int length, int logarithm) {
-    int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
+    int row = own_warp(), lane = threadIdx.x % WARP;
     if (row >= rows) return;  // whole warps leave
     long long start = (long long)row * length;
     real largest = warp_largest(x, start, length);

@@ -1,5 +1,5 @@
-// A training batch out of a data set that lies on the GPU: gather, crop, flip, normalise and cast in one. One thread for
-// each pixel of the result; definition in kernels/plain/augmentation.py.
+// A training batch out of a data set that lies on the GPU: gather, crop, flip, normalise and cast in one. One thread
+// for each pixel of the result; definition in kernels/plain/augmentation.py.
 
 extern "C" __global__ void augment(C_ORDER const unsigned char *__restrict__ images,
                                    C_ORDER const long long *__restrict__ index, C_ORDER const float *__restrict__ mean,

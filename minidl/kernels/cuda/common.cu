@@ -3,7 +3,8 @@
 // float or double: a source is compiled once for each.
 typedef REAL real;
 
-// What a signature says about its arrays, for the launcher to check (minidl/backend/launcher.py); nothing to a compiler.
+// What a signature says about its arrays, for the launcher to check (minidl/backend/launcher.py); nothing to a
+// compiler.
 #define C_ORDER             // the last axis is contiguous
 #define CHANNELS_OUTERMOST  // a logical (N, C, ...) array that lies in memory as (C, N, ...)
 #define DENSE               // no gaps, any order: the same for all such arrays of a launch
@@ -21,6 +22,11 @@ struct Window {
 
 #define WARP 32
 #define ALL_LANES 0xffffffffu
+
+// The number of this thread's warp in the whole grid.
+__device__ inline int own_warp() {
+    return blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+}
 
 // The sum over `lanes` neighbouring threads of a warp (a power of two), for each of them. By exchanging, not by handing
 // down: every lane adds the same numbers in the same tree, so all of them hold the same bits.
@@ -66,8 +72,8 @@ struct Words {
     unsigned of[4];
 };
 
-// Philox4x32-10 (Salmon et al. 2011): ten rounds of multiplying and mixing turn a counter and a key into four random words.
-// The same bits as kernels/plain/philox.py.
+// Philox4x32-10 (Salmon et al. 2011): ten rounds of multiplying and mixing turn a counter and a key into four random
+// words. The same bits as kernels/plain/philox.py.
 __device__ inline Words philox(Words c, unsigned key0, unsigned key1) {
 #pragma unroll
     for (int round = 0; round < 10; ++round) {
@@ -85,7 +91,8 @@ struct Stream {
     unsigned long long seed, step, site;
 };
 
-// Block `number` of a stream. `current` is null, or holds the step: a captured graph finds there that of its own replay.
+// Block `number` of a stream. `current` is null, or holds the step: a captured graph finds there that of its own
+// replay.
 __device__ inline Words random_block(unsigned number, const Stream &given, const unsigned long long *current) {
     unsigned long long step = current ? current[0] : given.step;
     Words counter = {{number, (unsigned)step, (unsigned)(step >> 32), (unsigned)given.site}};

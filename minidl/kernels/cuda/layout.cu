@@ -11,9 +11,9 @@ extern "C" __global__ void exchange(C_ORDER const real *__restrict__ x, C_ORDER 
     y[i] = x[(run % rows * columns + run / rows) * inner + i % inner];
 }
 
-// inner = 1. A block moves a tile of 32 x 32 through shared memory, so that reads go along the rows of x and writes along
-// the rows of y: both coalesced. The 33rd column shifts each row by one memory bank, so that reading a column of the
-// tile meets 32 different banks.
+// inner = 1. A block moves a tile of 32 x 32 through shared memory, so that reads go along the rows of x and writes
+// along the rows of y: both coalesced. The 33rd column shifts each row by one memory bank, so that reading a column
+// of the tile meets 32 different banks.
 extern "C" __global__ void transpose(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,
                                      int rows, int columns, int tiles_across) {
     __shared__ real tile[TILE][TILE + 1];

@@ -14,7 +14,7 @@ extern "C" __global__ void cross_entropy(
     C_ORDER const real *__restrict__ logits, C_ORDER const long long *__restrict__ target,
     OPTIONAL C_ORDER const real *__restrict__ weight, C_ORDER real *__restrict__ losses,
     C_ORDER real *__restrict__ probabilities, int rows, int classes, long long ignore_index, real smoothing) {
-    int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
+    int row = own_warp(), lane = threadIdx.x % WARP;
     if (row >= rows) return;  // whole warps leave
     long long start = (long long)row * classes;
     real largest = warp_largest(logits, start, classes);
@@ -39,13 +39,13 @@ extern "C" __global__ void cross_entropy(
     losses[row] = smoothing != 0 ? (1 - smoothing) * loss + smoothing / classes * smooth : loss;
 }
 
-// dlogits[c] = scale * ((1 - s) * weight[y] * (p[c] - [c = y]) + s / classes * (p[c] * W - weight[c])), W the sum of the
-// weights; 0 where the target is ignore_index.
+// dlogits[c] = scale * ((1 - s) * weight[y] * (p[c] - [c = y]) + s / classes * (p[c] * W - weight[c])), W the sum of
+// the weights; 0 where the target is ignore_index.
 extern "C" __global__ void cross_entropy_gradient(
     C_ORDER const real *__restrict__ scale, C_ORDER const real *__restrict__ probabilities,
     C_ORDER const long long *__restrict__ target, OPTIONAL C_ORDER const real *__restrict__ weight,
     C_ORDER real *__restrict__ dlogits, int rows, int classes, long long ignore_index, real smoothing) {
-    int row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
+    int row = own_warp(), lane = threadIdx.x % WARP;
     if (row >= rows) return;
     long long start = (long long)row * classes, y = target[row];
     bool ignored = y == ignore_index;

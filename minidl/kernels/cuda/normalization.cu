@@ -2,15 +2,15 @@
 // kernels/plain/normalization.py.
 //
 // Every channel is cut into pieces of PIECE numbers, a block for each: the cut depends on the sizes only, so results
-// repeat bit for bit. The first kernel of a pass reduces its piece to two sums. The second one works on pieces too; each
-// of its blocks adds up the sums of all pieces of its channel anew, in double and always in the same order. That is a
-// few hundred bytes from the cache, and saves a kernel in between, which would cost more than it does.
+// repeat bit for bit. The first kernel of a pass reduces its piece to two sums. The second one works on pieces too;
+// each of its blocks adds up the sums of all pieces of its channel anew, in double and always in the same order. That
+// is a few hundred bytes from the cache, and saves a kernel in between, which would cost more than it does.
 
 #define PER_THREAD 16
 #define PIECE 4096  // PER_THREAD times the 256 threads of a block
 
-// For each piece of x: its mean, and the sum of squared deviations from it. A thread keeps its numbers in registers: the
-// deviations are taken in the second of two passes, as accuracy wants it, but memory is read once. The sum of the
+// For each piece of x: its mean, and the sum of squared deviations from it. A thread keeps its numbers in registers:
+// the deviations are taken in the second of two passes, as accuracy wants it, but memory is read once. The sum of the
 // deviations, which is not zero because the mean is rounded, corrects both results.
 extern "C" __global__ void __launch_bounds__(256) piece_statistics(
     CHANNELS_OUTERMOST const real *__restrict__ x, C_ORDER double *__restrict__ means,
@@ -42,8 +42,8 @@ extern "C" __global__ void __launch_bounds__(256) piece_statistics(
     }
 }
 
-// y = (x - mean) * inverse_std * weight + bias. The first warp of a block joins the pieces' statistics by the formula of
-// Chan, Golub and LeVeque (1983): only one, because most GPUs are slow at double.
+// y = (x - mean) * inverse_std * weight + bias. The first warp of a block joins the pieces' statistics by the formula
+// of Chan, Golub and LeVeque (1983): only one, because most GPUs are slow at double.
 extern "C" __global__ void __launch_bounds__(256) normalize(
     CHANNELS_OUTERMOST const real *__restrict__ x, OPTIONAL C_ORDER const real *__restrict__ weight,
     OPTIONAL C_ORDER const real *__restrict__ bias, C_ORDER const double *__restrict__ means,

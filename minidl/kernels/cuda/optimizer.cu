@@ -1,8 +1,8 @@
 // SGD and Adam, in place, for up to MANY tensors in one launch: a small network has dozens of tensors of a few hundred
 // numbers, and a launch for each would cost more than the arithmetic. Formulas in kernels/plain/optimizer.py.
 //
-// The addresses of the tensors go by value, with the launch. So do the numbers of the formula, unless `current` is given:
-// then they are read from the device, where a captured graph finds those of its own replay.
+// The addresses of the tensors go by value, with the launch. So do the numbers of the formula, unless `current` is
+// given: then they are read from the device, where a captured graph finds those of its own replay.
 
 #define MANY 48      // with five tensors each, the arguments stay below the 4 KiB that every GPU takes
 #define CHUNK 4096   // numbers of a block
@@ -57,11 +57,11 @@ extern "C" __global__ void __launch_bounds__(256) sgd(
     }
 }
 
-// shrink = 1 - lr * weight_decay for AdamW, else 1; decay = weight_decay for Adam, else 0; rest1 = 1 - beta1, rest2 = 1 -
-// beta2; root = sqrt(1 - beta2**t); step_size = lr / (1 - beta1**t). `largest` are AMSGrad's, or null.
+// shrink = 1 - lr * weight_decay for AdamW, else 1; decay = weight_decay for Adam, else 0; rest1 = 1 - beta1, rest2 =
+// 1 - beta2; root = sqrt(1 - beta2**t); step_size = lr / (1 - beta1**t). `largest` are AMSGrad's, or null.
 extern "C" __global__ void __launch_bounds__(256) adam(
-    DENSE const Arrays parameters, DENSE const Arrays gradients, DENSE const Arrays averages, DENSE const Arrays squares,
-    DENSE const Arrays largest, Sizes sizes, Starts starts, int tensors, AdamNumbers given,
+    DENSE const Arrays parameters, DENSE const Arrays gradients, DENSE const Arrays averages,
+    DENSE const Arrays squares, DENSE const Arrays largest, Sizes sizes, Starts starts, int tensors, AdamNumbers given,
     OPTIONAL C_ORDER const double *__restrict__ current) {
     int t = own_tensor(starts, tensors);
     real shrink = current ? current[0] : given.shrink, decay = current ? current[1] : given.decay;

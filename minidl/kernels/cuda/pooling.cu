@@ -57,8 +57,9 @@ __device__ inline void max_unpool(const real *__restrict__ grad, const Position 
     if (number == count) return;
     int line = number / window.W, plane = line / window.H;
     int h = line % window.H + window.ph, w = number % window.W + window.pw;
-    int top = first_window(h, (window.kh - 1) * window.dh + 1, window.sh), bottom = last_window(h, window.sh, window.oh);
-    int left = first_window(w, (window.kw - 1) * window.dw + 1, window.sw), right = last_window(w, window.sw, window.ow);
+    int top = first_window(h, (window.kh - 1) * window.dh + 1, window.sh);
+    int left = first_window(w, (window.kw - 1) * window.dw + 1, window.sw);
+    int bottom = last_window(h, window.sh, window.oh), right = last_window(w, window.sw, window.ow);
     real sum = 0;
     for (int oh = top; oh <= bottom; ++oh) {
         int row = h - oh * window.sh, i = quotient(row, window.dh);
@@ -173,8 +174,8 @@ extern "C" __global__ void avg_unpool(CHANNELS_OUTERMOST const real *__restrict_
     dx[number] = sum;
 }
 
-// Adaptive windows: output o of `outputs` along an axis averages the inputs from floor(o * size / outputs) up to, but not
-// with, ceil((o + 1) * size / outputs).
+// Adaptive windows: output o of `outputs` along an axis averages the inputs from floor(o * size / outputs) up to, but
+// not with, ceil((o + 1) * size / outputs).
 __device__ inline int begin_of(int o, int size, int outputs) {
     return o * size / outputs;
 }
@@ -183,8 +184,8 @@ __device__ inline int end_of(int o, int size, int outputs) {
     return ((o + 1) * size + outputs - 1) / outputs;
 }
 
-// `lanes` neighbouring threads share one output, whose window may be the whole image: they read neighbouring numbers and
-// add up their sums. All threads come to the exchange, also those left over.
+// `lanes` neighbouring threads share one output, whose window may be the whole image: they read neighbouring numbers
+// and add up their sums. All threads come to the exchange, also those left over.
 extern "C" __global__ void adaptive_pool(CHANNELS_OUTERMOST const real *__restrict__ x,
                                          CHANNELS_OUTERMOST real *__restrict__ y,
                                          int H, int W, int oh, int ow, int lanes, int count) {

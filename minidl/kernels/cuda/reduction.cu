@@ -1,11 +1,12 @@
-// The sum over everything but the channels, the gradient of a bias: in double, because very many terms of either sign meet.
+// The sum over everything but the channels, the gradient of a bias: in double, because very many terms of either sign
+// meet.
 
 #define PIECE 4096
 #define COLUMNS 32  // of a block; its 256 threads are 8 rows of 32 columns
 #define ROWS 8
 
-// x (C, pixels), in pieces as in normalization.cu. A channel of one piece goes straight to `sums` (C,), others leave the
-// sums of their pieces in `totals` (C, pieces); the other of the two is null.
+// x (C, pixels), in pieces as in normalization.cu. A channel of one piece goes straight to `sums` (C,), others leave
+// the sums of their pieces in `totals` (C, pieces); the other of the two is null.
 extern "C" __global__ void channel_pieces(CHANNELS_OUTERMOST const real *__restrict__ x,
                                           OPTIONAL C_ORDER double *__restrict__ totals,
                                           OPTIONAL C_ORDER real *__restrict__ sums, int pixels, int pieces) {
@@ -25,7 +26,7 @@ extern "C" __global__ void channel_pieces(CHANNELS_OUTERMOST const real *__restr
 // One warp for each channel adds up its pieces.
 extern "C" __global__ void add_pieces(C_ORDER const double *__restrict__ totals, C_ORDER real *__restrict__ sums,
                                       int channels, int pieces) {
-    int channel = (blockIdx.x * blockDim.x + threadIdx.x) / WARP, lane = threadIdx.x % WARP;
+    int channel = own_warp(), lane = threadIdx.x % WARP;
     if (channel >= channels) return;  // whole warps leave
     double total = 0;
     for (int i = lane; i < pieces; i += WARP) total += totals[channel * pieces + i];

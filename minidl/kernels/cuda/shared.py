@@ -66,7 +66,7 @@ def empty_like(x: Any) -> Any:
     if x.flags.c_contiguous:
         return empty(x, x.shape)
     axes = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
-    inverse = sorted(range(x.ndim), key=axes.__getitem__)
+    inverse = tuple(sorted(range(x.ndim), key=axes.__getitem__))
     return empty(x, tuple([x.shape[axis] for axis in axes])).transpose(inverse)
 
 
