@@ -138,6 +138,8 @@ class Session:
     def _estimates(self, rows: list[Row | Study]) -> dict[str, float]:
         """Seconds for each row; measured where a plan of time is asked for or several rows are to run."""
         seconds = {}
+        if len(rows) > 1:
+            self.say(f"measuring how long {len(rows)} rows will take, a few seconds each ...")
         for row in rows:
             if not isinstance(row, Row):
                 seconds[row.name] = 10.0
