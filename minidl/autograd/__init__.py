@@ -1,5 +1,6 @@
 """Operations, the graph that they leave behind, and the pass back through it."""
 
+from minidl.autograd.anomaly import detect_anomaly
 from minidl.autograd.engine import backward, grad
 from minidl.autograd.function import Function, once_differentiable
 from minidl.autograd.gradcheck import gradcheck, gradgradcheck
@@ -8,6 +9,7 @@ from minidl.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_gra
 __all__ = [
     "Function",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",

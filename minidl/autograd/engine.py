@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.autograd.anomaly import after_backward, check_root, explain, watchers
 from minidl.autograd.base import BaseTensor, Edge
 from minidl.autograd.function import Function
 from minidl.autograd.modes import set_grad_enabled, state
@@ -110,13 +111,18 @@ def _run(
                 with on_device_of(next(iter(slots.values())).value):
                     incoming = _incoming(node, slots, as_tensors)
                     results = type(node).backward(node, *incoming)
+                if not isinstance(results, tuple):
+                    results = (results,)
+                if watchers:
+                    after_backward(node, results)
+                _deliver(node, results, incoming, pending)
+            except Exception as error:
+                explain(error, node)
+                raise
             finally:
                 node._as_tensors = False
-            if not isinstance(results, tuple):
-                results = (results,)
             if not retain_graph:
                 node._free()
-            _deliver(node, results, incoming, pending)
         for edge in edges:
             if edge is not None:
                 uses[edge[0]] -= 1
@@ -239,6 +245,8 @@ def _roots(who: str, tensors: list[Any], gradients: Any, as_tensors: bool) -> li
         raise ArgumentError(who, expected=f"one gradient for each of {len(tensors)} tensors", got=str(len(given)))
     roots = []
     for tensor, gradient in zip(tensors, given):
+        if watchers:
+            check_root(who, tensor)
         edge = tensor._gradient_edge()
         if edge is None:
             raise GraphError(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
+from minidl.autograd.anomaly import after_forward, watchers
 from minidl.autograd.base import BaseTensor, Edge, Version
 from minidl.autograd.modes import state
 from minidl.backend import gpu
@@ -104,6 +105,8 @@ class Function:
         result = node._wrap(results, inputs, arrays, first, record)
         if state.recorder is not None:
             state.recorder.operation(node, inputs, options, result if type(result) is tuple else (result,))
+        if watchers:
+            after_forward(node, inputs, result)
         return result
 
     @classmethod

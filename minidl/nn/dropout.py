@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from minidl._tensor import Tensor
+from minidl.autograd.modes import state
 from minidl.backend.random import Generator
-from minidl.errors import DTypeError
+from minidl.errors import DTypeError, warn_of_slip
 from minidl.nn import functional as F
 from minidl.nn.arguments import probability
 from minidl.nn.module import Module
@@ -23,6 +24,21 @@ class _Dropout(Module):
             )
         self.generator = generator
 
+    def _look(self) -> None:
+        """Warn of an evaluation with dropout still on: trained with gradients, then used without them, and neither
+        eval() nor train() called between the two. (Who means it calls train() again.)
+        """
+        own = self.__dict__
+        if not own["training"] or not self.p:
+            return
+        if state.enabled:
+            own["_has_trained"] = True
+        elif own.pop("_has_trained", False):
+            warn_of_slip(
+                f"{type(self).__name__}: it drops elements, in training mode, while gradients are off. "
+                "Call model.eval() before an evaluation, and model.train() after it."
+            )
+
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
 
@@ -34,6 +50,7 @@ class Dropout(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        self._look()
         return F.dropout(input, self.p, self.training, self.inplace, self.generator)
 
 
@@ -44,4 +61,5 @@ class Dropout2d(_Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        self._look()
         return F.dropout2d(input, self.p, self.training, self.inplace, self.generator)

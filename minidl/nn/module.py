@@ -323,6 +323,7 @@ class Module:
             raise ArgumentError(f"{type(self).__name__}.train", expected="mode to be True or False", got=repr(mode))
         for module in self.modules():
             module.training = mode
+            module.__dict__.pop("_has_trained", None)  # what dropout notes, to warn of a forgotten eval()
         return self
 
     def eval(self: Self) -> Self:

@@ -12,13 +12,13 @@ from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
 from minidl.backend.arrays import check_same_device, device_of, ignore_float_errors, namespace
 from minidl.backend.dtypes import int64
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 from minidl.ops.activation import Softmax, log_softmax
 from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import mean, sum
 from minidl.ops.shape import movedim, reshape, unsqueeze
 
-__all__ = ["check_reduction", "cross_entropy", "mse_loss", "nll_loss"]
+__all__ = ["check_reduction", "cross_entropy", "expects_scores", "mse_loss", "nll_loss"]
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -184,6 +184,13 @@ def _check_classes(who: str, input: Any, target: Any, classes: int, ignore_index
             )
 
 
+def expects_scores(who: str, input: Any, operations: tuple[type[Function], ...], advice: str) -> None:
+    """A warning where the input is fresh from a softmax (or sigmoid) that the loss itself contains."""
+    edge = input._edge
+    if edge is not None and type(edge[0]) in operations:
+        warn_of_slip(f"{who}: the input is the result of a {edge[0].name.lower()}. {advice}")
+
+
 def _class_axis(who: str, input: Any) -> int:
     """The number of classes."""
     shape = input.data.shape
@@ -215,6 +222,7 @@ def cross_entropy(
     require_tensor("cross_entropy", target)
     check_same_device("cross_entropy", input.data, target.data)
     check_reduction("cross_entropy", reduction)
+    expects_scores("cross_entropy", input, (Softmax,), "It wants the scores themselves: leave out the softmax.")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError("cross_entropy", expected="label_smoothing in [0, 1]", got=str(label_smoothing))
     classes = _class_axis("cross_entropy", input)
@@ -248,7 +256,9 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, la
     losses = -sum(target * log_softmax(input, axis), axis)
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / losses.data.size  # NaN where nothing is counted, as in torch
+    return (
+        losses.sum() if reduction == "sum" else losses.sum() / losses.data.size
+    )  # NaN where nothing is counted, as in torch
 
 
 def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> T:
@@ -261,6 +271,7 @@ def nll_loss(input: T, target: Any, weight: Any = None, ignore_index: int = -100
     require_tensor("nll_loss", target)
     check_same_device("nll_loss", input.data, target.data)
     check_reduction("nll_loss", reduction)
+    expects_scores("nll_loss", input, (Softmax,), "It wants logarithms: use log_softmax, or cross_entropy of scores.")
     classes = _class_axis("nll_loss", input)
     _check_weight("nll_loss", weight, input, classes)
     _check_classes("nll_loss", input, target, classes, ignore_index)

@@ -8,10 +8,11 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.activation import Sigmoid
 from minidl.ops.activation_smooth import LogSigmoid
 from minidl.ops.arithmetic import Log, broadcast_shape, where
 from minidl.ops.elementwise import Clamp, Log1p, exp, log
-from minidl.ops.loss import check_reduction
+from minidl.ops.loss import check_reduction, expects_scores
 from minidl.ops.loss_regression import difference, reduced
 from minidl.ops.promotion import require_float
 from minidl.ops.reduction import sum
@@ -113,6 +114,7 @@ def binary_cross_entropy_with_logits(
     """
     who = "binary_cross_entropy_with_logits"
     _check_pair(who, input, target, weight, reduction)
+    expects_scores(who, input, (Sigmoid,), "It wants the scores themselves: leave out the sigmoid.")
     scale: Any = 1.0
     if pos_weight is not None:
         require_float(who, input, pos_weight)

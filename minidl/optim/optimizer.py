@@ -15,7 +15,7 @@ from minidl.autograd.modes import enable_grad, state
 from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
 from minidl.backend.dtypes import float32
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 from minidl.optim.many import together
 
 __all__ = ["Optimizer"]
@@ -36,6 +36,9 @@ class Optimizer:
 
     counters: tuple[str, ...] = ("step",)  # what the state holds besides buffers: float32 numbers on the CPU
     updates_many = False  # whether update_many is defined
+    _used: Any = None  # the version of the first gradient that the last step used, and its count then
+    _used_at = 0
+    _warned = False
     stepped = False  # whether step() has ever been called; schedules warn where it has not
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -131,10 +134,29 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         if state.recorder is None:
+            self._look()
             self._update_all()
         else:
             state.recorder.call(self._update_all)
         return loss
+
+    def _look(self) -> None:
+        """Warn of a forgotten zero_grad(): backward has added to a gradient that the last step used already.
+
+        Told by the first gradient: the same memory, with exactly one write since then; zeroing by hand is another.
+        """
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter._grad is not None:
+                    version = parameter._grad._version
+                    if self._used is version and version.value == self._used_at + 1 and not self._warned:
+                        self._warned = True
+                        warn_of_slip(
+                            f"{type(self).__name__}.step: backward has added to gradients that the last step used "
+                            "already. Call optimizer.zero_grad() before backward."
+                        )
+                    self._used, self._used_at = version, version.value
+                    return
 
     def _update_all(self) -> None:
         for group in self.param_groups:

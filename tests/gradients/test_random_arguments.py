@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import minidl
 from gradients.checks import relative_error
+from minidl.kernels.geometry import pool_output_size
 
 Draw = Callable[[Any], Any]
 # The inputs (floating-point ones are differentiated) and the call, made once by either library.
@@ -98,7 +99,17 @@ def max_pool2d(draw: Draw) -> Example:
     least = tuple(n + (d - 1) * (k - 1) for n, d, k in zip(least, dilation, kernel))  # type: ignore[assignment]
     options |= {"dilation": dilation, "return_indices": draw(st.booleans())}
     x = image(draw, draw(st.integers(1, 4)), least, "any")
+    assume(all(sees_pixels(axis, x.shape[axis - 2], options) for axis in (0, 1)))
     return [x], lambda m, x: m.nn.functional.max_pool2d(x, **options)
+
+
+def sees_pixels(axis: int, size: int, options: dict[str, Any]) -> bool:
+    """Whether every window holds a pixel; of one that holds padding alone torch's gradient is written anywhere."""
+    kernel, padding, dilation = (both(options[key])[axis] for key in ("kernel_size", "padding", "dilation"))
+    stride = both(options["stride"] or options["kernel_size"])[axis]
+    count = pool_output_size(size, kernel, stride, padding, dilation, options["ceil_mode"])
+    starts = [i * stride - padding for i in range(count)]
+    return all(any(0 <= start + j * dilation < size for j in range(kernel)) for start in starts)
 
 
 def avg_pool2d(draw: Draw) -> Example:
