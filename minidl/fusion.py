@@ -2,8 +2,8 @@
 
 Three patterns, each with what backward makes of it:
 
-- ReLU and max pooling: the pooled result is clamped, and windows that ReLU silences are marked as dead, so that ReLU's
-  result is neither stored nor read again; the bias's gradient is summed up over the pooled gradient alone.
+- convolution, ReLU and max pooling: the pooled result is clamped, and windows that ReLU silences are marked as dead, so
+  that ReLU's result is neither stored nor read again; the bias's gradient is summed up over the pooled gradient alone.
 - batch normalisation, ReLU and, where windows of 2x2 cover the image, average pooling: one pass each after the
   statistics, in forward as in backward; ReLU's mask is computed again.
 - convolution or linear layer and ReLU: clamped before it is stored; in backward the mask and the bias's gradient share
@@ -130,7 +130,7 @@ def fuse(steps: list[Any], kept: set[int], absent: set[int]) -> list[Any]:
 
 
 def _pool_after(graph: _Steps, relu: int) -> bool:
-    """ReLU, then max pooling."""
+    """ReLU, then max pooling; and the convolution in front of them."""
     (x,), (z,) = graph.steps[relu].inputs, graph.steps[relu].outputs
     pool, mask = graph.reader(z, MaxPool2d), graph.mask_of(z)
     if pool is None or not graph.only_for(z, pool, mask):
@@ -151,7 +151,13 @@ def _pool_after(graph: _Steps, relu: int) -> bool:
         function = partial(kernels.max_pool2d_relu_backward, **graph.steps[scatter].options)
         graph.replace(mask, function, [graph.steps[scatter].inputs[0], positions], outputs)
         graph.remove(scatter, total)
-    graph.replace(pool, partial(kernels.max_pool2d_relu_forward, **window), [x], [y, positions])
+    conv = graph.made_by(x, Conv2d)
+    if conv is not None and graph.only_for(x, relu):
+        function = partial(kernels.conv2d_pool_relu_forward, **graph.steps[conv].options, window=window)
+        graph.replace(pool, function, graph.steps[conv].inputs, [y, positions])
+        graph.remove(conv)
+    else:
+        graph.replace(pool, partial(kernels.max_pool2d_relu_forward, **window), [x], [y, positions])
     graph.remove(relu)
     return True
 

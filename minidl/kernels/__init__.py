@@ -186,6 +186,7 @@ linear_backward = _kernel(matrix.linear_backward)
 erf = _kernel(special.erf)
 
 # fused.py
+conv2d_pool_relu_forward = _kernel(fused.conv2d_pool_relu_forward)
 conv2d_relu_forward = _kernel(fused.conv2d_relu_forward)
 linear_relu_forward = _kernel(fused.linear_relu_forward)
 max_pool2d_relu_forward = _kernel(fused.max_pool2d_relu_forward)

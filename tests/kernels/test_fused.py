@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minidl.kernels.cpu import blas
 from minidl.kernels.cpu import fused as cpu
+from minidl.kernels.geometry import pool_output_size
 from minidl.kernels.plain import fused as plain
 
 pytestmark = pytest.mark.skipif(not blas.AVAILABLE, reason="no OpenBLAS to call from Numba")
@@ -125,3 +126,25 @@ def test_conv2d_relu(channels: int) -> None:
     x, weight = values(rng, (5, channels, 9, 8), np.float32), values(rng, (17, channels, 3, 3), np.float32)
     arguments = x, weight, values(rng, (17,), np.float32), (1, 1), (1, 1), (1, 1), 1
     assert_close(cpu.conv2d_relu_forward(*arguments), plain.conv2d_relu_forward(*arguments), 9 * channels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    N=st.integers(0, 7), C=st.integers(1, 5), O=st.integers(3, 9), H=st.integers(5, 12), W=st.integers(5, 40),
+    window=st.sampled_from([((2, 2), (2, 2)), ((3, 3), (2, 2))]), overhang=st.booleans(), bias=st.booleans(),
+    dtype=dtypes, seed=seeds,
+)  # fmt: skip
+def test_conv2d_pool_relu(N, C, O, H, W, window, overhang, bias, dtype, seed) -> None:
+    rng = np.random.default_rng(seed)
+    x, weight = (rng.integers(-2, 3, shape).astype(dtype) for shape in ((N, C, H, W), (O, C, 3, 2)))  # many ties
+    if N:
+        x[0, 0, 1, 1] = np.nan
+    start = rng.integers(-2, 3, O).astype(dtype) if bias else None
+    kernel, step = window
+    size = tuple(pool_output_size(s, k, t, 0, 1, overhang) for s, k, t in zip((H, W - 1), kernel, step))
+    named = {"kernel_size": kernel, "stride": step, "padding": (0, 0), "dilation": (1, 1), "output_size": size}
+    arguments = x, weight, start, (1, 1), (1, 0), (1, 1), 1, named
+    got, expected = cpu.conv2d_pool_relu_forward(*arguments), plain.conv2d_pool_relu_forward(*arguments)
+    for g, e in zip(got, expected):
+        assert g.dtype == e.dtype
+        assert np.array_equal(g, e, equal_nan=True)

@@ -64,6 +64,7 @@ MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
 LEAST_PIXELS = 256
 
 _SINGLE = np.dtype(np.float32)
+_NO_POSITIONS = np.empty((0, 0, 0, 0), np.uint8)
 _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
@@ -98,6 +99,14 @@ def _fits_winograd(dtype: Any, weight_shape: tuple[int, ...], tiles: int, stride
     return fits and min(weight_shape[:2]) >= FEW_WINOGRAD and tiles >= FEW_WINOGRAD_TILES
 
 
+def _fits_lanes(
+    x: Array, weight_shape: tuple[int, ...], columns: int, stride: Pair, padding: Pair, groups: int
+) -> bool:
+    """Whether conv_lanes.py can do it, and faster than conv_tiles.py."""
+    few = max(weight_shape[:2]) <= MOST_FILTERS and len(x) >= FEW_IMAGES and stride == (1, 1) and groups == 1
+    return few and _fits_tiles(x, weight_shape[0], columns, weight_shape[2:], stride, padding)
+
+
 def _winograd_tiles(N: int, oh: int, ow: int) -> int:
     """How many tiles of 2x2 cover the results."""
     return N * ((oh + 1) // 2) * ((ow + 1) // 2)
@@ -121,10 +130,9 @@ def convolve_fused(
         with parallel_region():
             winograd_forward(channels_last(x), weight, start, y, padding, relu, threads)
         return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
-    few = max(O, C) <= MOST_FILTERS and N >= FEW_IMAGES and stride == (1, 1) and groups == 1
-    if few and _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
+    if _fits_lanes(x, weight.shape, ow, stride, padding, groups):
         with parallel_region():
-            convolve_lanes(channels_last(x), weight, start, y, padding, dilation, relu, threads)
+            convolve_lanes(channels_last(x), weight, start, y, _NO_POSITIONS, ow, padding, dilation, relu, threads)
         return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
     if _fits_tiles(x, O // groups, ow, (kh, kw), stride, padding):
         packed = np.empty(weight.size, x.dtype)
@@ -145,6 +153,26 @@ def convolve_fused(
     if relu:
         np.maximum(y, 0, out=y)
     return y.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
+
+
+def convolve_pooled(
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> tuple[Array, Array] | None:
+    """conv2d_forward, then max_pool2d_relu_forward of 2x2 windows, in one pass; None where no kernel does that."""
+    N, _, H, W = x.shape
+    O, _, kh, kw = weight.shape
+    oh = conv_output_size(H, kh, stride[0], padding[0], dilation[0])
+    ow = conv_output_size(W, kw, stride[1], padding[1], dilation[1])
+    if min(N, oh // 2, ow // 2) < 1 or not _fits_lanes(x, weight.shape, ow, stride, padding, groups):
+        return None
+    y = np.empty((N, oh // 2, ow // 2, O), x.dtype)
+    positions = np.empty(y.shape, np.uint8)
+    start = np.zeros(O, x.dtype) if bias is None else _contiguous(bias)
+    weight = _contiguous(weight)
+    with parallel_region():
+        images = channels_last(x)
+        convolve_lanes(images, weight, start, y, positions, ow, padding, dilation, True, get_num_threads())
+    return y.transpose(0, 3, 1, 2), positions.transpose(0, 3, 1, 2)  # (N, oh, ow, O) -> (N, O, oh, ow)
 
 
 def conv2d_forward(

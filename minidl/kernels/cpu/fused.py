@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backend.layout import channels_last, from_channels_last
-from minidl.kernels.cpu.conv import convolve_fused
+from minidl.kernels.cpu.conv import convolve_fused, convolve_pooled
 from minidl.kernels.cpu.gemm import gemm_fused
 from minidl.kernels.cpu.normalization import (
     BLOCK,
@@ -32,6 +32,7 @@ from minidl.kernels.plain.fused import DEAD
 __all__ = [
     "batch_norm_relu_backward",
     "batch_norm_relu_forward",
+    "conv2d_pool_relu_forward",
     "conv2d_relu_forward",
     "linear_relu_forward",
     "max_pool2d_relu_backward",
@@ -50,6 +51,26 @@ def conv2d_relu_forward(
 
 def linear_relu_forward(x: Any, weight: Any, bias: Any | None) -> Any:
     return gemm_fused(x, weight.T, bias, relu=True)
+
+
+def conv2d_pool_relu_forward(
+    x: Any,
+    weight: Any,
+    bias: Any | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    window: dict[str, Any],
+) -> tuple[Any, Any]:
+    convolution = x, weight, bias, stride, padding, dilation, groups
+    pairs = window["kernel_size"] == window["stride"] == (2, 2) and window["padding"] == (0, 0)
+    if pairs and window["dilation"] == (1, 1):
+        oh, ow = window["output_size"]
+        found = convolve_pooled(*convolution)
+        if found is not None and found[0].shape[2:] == (oh, ow):  # not with ceil_mode, where windows may overhang
+            return found
+    return max_pool2d_relu_forward(convolve_fused(*convolution, relu=False), **window)
 
 
 @njit(**OPTIONS)

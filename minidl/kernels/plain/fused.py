@@ -26,6 +26,7 @@ __all__ = [
     "MOST_TAPS",
     "batch_norm_relu_backward",
     "batch_norm_relu_forward",
+    "conv2d_pool_relu_forward",
     "conv2d_relu_forward",
     "linear_relu_forward",
     "max_pool2d_relu_backward",
@@ -44,6 +45,20 @@ def conv2d_relu_forward(
 ) -> Any:
     """relu(conv2d(x))."""
     return relu_forward(conv2d_forward(x, weight, bias, stride, padding, dilation, groups))
+
+
+def conv2d_pool_relu_forward(
+    x: Any,
+    weight: Any,
+    bias: Any | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    window: dict[str, Any],
+) -> tuple[Any, Any]:
+    """max_pool2d_relu_forward(conv2d(x)); window: the pooling's arguments by name."""
+    return max_pool2d_relu_forward(conv2d_forward(x, weight, bias, stride, padding, dilation, groups), **window)
 
 
 def linear_relu_forward(x: Any, weight: Any, bias: Any | None) -> Any:
