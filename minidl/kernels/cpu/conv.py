@@ -104,7 +104,7 @@ def _fits_lanes(
 ) -> bool:
     """Whether conv_lanes.py can do it, and faster than conv_tiles.py."""
     few = max(weight_shape[:2]) <= MOST_FILTERS and len(x) >= FEW_IMAGES and stride == (1, 1) and groups == 1
-    return few and _fits_tiles(x, weight_shape[0], columns, weight_shape[2:], stride, padding)
+    return few and _fits_tiles(x, weight_shape[0], columns, (weight_shape[2], weight_shape[3]), stride, padding)
 
 
 def _winograd_tiles(N: int, oh: int, ow: int) -> int:
