@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,7 @@ def test_extras_may_be_missing() -> None:
     """The whole public library imports where nothing but NumPy and Numba is installed."""
     code = """
 import sys
+from pathlib import Path
 for name in ("torch", "torchvision", "matplotlib", "tqdm", "sklearn", "safetensors", "PIL", "scipy", "threadpoolctl"):
     sys.modules[name] = None
 import minidl, minidl.nn, minidl.optim, minidl.data, minidl.models, minidl.train, minidl.plot
@@ -121,3 +123,16 @@ def test_import_is_quick() -> None:
     code = "import numba, numpy, time; t = time.perf_counter(); import minidl; print(time.perf_counter() - t)"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert float(child.stdout) < 5.0
+
+
+def test_compilation_is_announced_once_and_what_is_cached_is_not(tmp_path: Path) -> None:
+    use = "import minidl; x = minidl.ones(3); (x.relu() + minidl.ones(3).double().relu()).sum()"
+    lines = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        ran = subprocess.run([sys.executable, "-c", use], env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout == ""
+        lines.append(ran.stderr.splitlines())
+    assert len(lines[0]) == 1
+    assert "compiling kernels" in lines[0][0]
+    assert lines[1] == []

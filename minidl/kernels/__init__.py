@@ -50,11 +50,20 @@ _accepted: dict[str, frozenset[np.dtype[Any]]] = {}  # kernel -> the types that 
 
 
 @functools.cache
-def _cpu_file(file: str) -> ModuleType | None:
-    """The Numba file of this name; None where there is none, where Numba is missing or where it finds no BLAS."""
+def _has_numba() -> bool:
+    """Whether the cpu dialect can run here; the first time it is asked, compilation is given a voice."""
     try:
         importlib.import_module("minidl.kernels.cpu.threads")
     except ImportError:  # Numba is missing, or too old for this NumPy
+        return False
+    importlib.import_module("minidl.kernels.cpu.notice").announce_compilation()
+    return True
+
+
+@functools.cache
+def _cpu_file(file: str) -> ModuleType | None:
+    """The Numba file of this name; None where there is none, where Numba is missing or where it finds no BLAS."""
+    if not _has_numba():
         return None
     if importlib.util.find_spec(f"minidl.kernels.cpu.{file}") is None:
         return None
