@@ -302,6 +302,9 @@ def main(arguments: list[str]) -> NoReturn:
                 print(f"written: {publish(given.out)}")
     except (BadInput, UnknownRow, RowError, ImportError, minidl.ArgumentError, minidl.DeviceError) as error:
         _fail(str(error), 2)
+    except BrokenPipeError:  # whoever read the output has left, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}.{_kept(session)}", 1)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from minidl.data import Augmentation, ResizedCrop
 from minidl.models import MLP, LeNet
@@ -12,9 +13,9 @@ __all__ = ["REPORT"]
 
 IMAGES = Images("cifar10", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 LENET = Network("LeNet", LeNet, 62_006)
-LINEAR = Network("linear", lambda: MLP(3072, 10), 30_730)
-MLP_RELU = Network("MLP 120-84, ReLU", lambda: MLP(3072, 120, 84, 10), 379_774)
-MLP_LINEAR = Network("MLP 120-84, no activation", lambda: MLP(3072, 120, 84, 10, activation=None), 379_774)
+LINEAR = Network("linear", partial(MLP, 3072, 10), 30_730)
+MLP_RELU = Network("MLP 120-84, ReLU", partial(MLP, 3072, 120, 84, 10), 379_774)
+MLP_LINEAR = Network("MLP 120-84, no activation", partial(MLP, 3072, 120, 84, 10, activation=None), 379_774)
 
 BASE = Row(
     "001-lenet",

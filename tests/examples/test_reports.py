@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import minidl
+from benchmarks.reports import torch_network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
@@ -26,6 +27,7 @@ from reports.record import Alias, Reported, Row, Study, describe
 from reports.runner import squared_error
 
 TRAINED = {name: row for name, row in ROWS.items() if isinstance(row, Row)}
+NETWORKS = [row for row in {row.network.name: row for row in TRAINED.values()}.values() if row.method is None]
 RESULTS = {path.stem: json.loads(path.read_text()) for path in sorted(PUBLISHED.glob("*.json"))}
 
 
@@ -34,6 +36,18 @@ RESULTS = {path.stem: json.loads(path.read_text()) for path in sorted(PUBLISHED.
 )
 def test_networks_have_the_reported_size(row: Row) -> None:
     assert sum(p.numel() for p in row.network.make().parameters()) == row.network.parameters
+
+
+@pytest.mark.parametrize("row", NETWORKS, ids=lambda row: row.network.name)
+def test_the_same_network_in_torch(row: Row) -> None:
+    """What ``python -m benchmarks.reports`` trains beside ours has the same weights, and says the same."""
+    mine, theirs = row.network.make().eval(), torch_network(row).eval()
+    theirs.load_state_dict({name: torch.from_numpy(t.detach().numpy()) for name, t in mine.state_dict().items()})
+    shape = (2, 1, 28, 28) if row.images.name == "mnist" else (2, 3, 32, 32)
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with minidl.no_grad(), torch.no_grad():
+        outputs = mine(minidl.tensor(images)).numpy()
+        np.testing.assert_allclose(outputs, theirs(torch.from_numpy(images)).numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_the_sizes_that_the_reports_give() -> None:
