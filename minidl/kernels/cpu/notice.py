@@ -10,7 +10,7 @@ from numba.core import event
 __all__ = ["announce_compilation"]
 
 
-class _Notice(event.Listener):  # type: ignore[misc]
+class _Notice(event.Listener):
     """Speaks at the first compilation of a kernel in this process; what comes from the cache on disk is none."""
 
     said = False
