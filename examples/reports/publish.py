@@ -52,8 +52,8 @@ def results_page(folder: Path = PUBLISHED) -> str:
         "",
         "Written by `python examples/reproduce.py --publish` from the files in `results/`; the settings are the",
         "records beside this page. Every row is a full run on the whole of CIFAR-10 or MNIST.",
-        "`python examples/reproduce.py ROW --data-dir FOLDER` runs a row again; `python -m benchmarks.reports ROW` trains",
-        "it in minidl and in PyTorch side by side, from the same weights on the same batches.",
+        "`python examples/reproduce.py ROW --data-dir FOLDER` runs a row again; `python -m benchmarks.reports ROW`",
+        "trains it in minidl and in PyTorch side by side, from the same weights on the same batches.",
         "",
         f"{len(done)} of {len(ROWS)} rows are run. {len(judged)} of them have a reported figure to stand beside; "
         f"{sum(comparison['agrees'] for comparison in judged)} of these are at least the reported figure less what is "
