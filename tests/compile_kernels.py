@@ -18,7 +18,7 @@ def compile_all(dtype: str) -> None:
     def normal(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(dtype)
 
-    for channels, filters in ((3, 4), (32, 32)):
+    for channels, filters in ((3, 4), (3, 6), (32, 32)):
         x, weight, grad = normal(8, channels, 16, 16), normal(filters, channels, 3, 3), normal(8, filters, 16, 16)
         for stride, part in ((1, grad), (2, grad[:, :, :8, :8])):
             geometry = {"stride": (stride, stride), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
@@ -26,6 +26,9 @@ def compile_all(dtype: str) -> None:
             kernels.conv2d_input_gradient(part, weight, x.shape, **geometry)
             kernels.conv2d_weight_gradient(part, x, weight.shape, **geometry)
     kernels.gemm(normal(300, 300), normal(300, 300))
+    for size in (300, 20):
+        kernels.linear_relu_forward(normal(size, size), normal(size, size), normal(size))
+        kernels.linear_backward(normal(size, size), normal(size, size), normal(size, size))
     window = {"kernel_size": (2, 2), "stride": (2, 2), "padding": (0, 0)}
     for images in (normal(16, 32, 32, 32), normal(2, 3, 6, 6)):
         half = (images.shape[2] // 2, images.shape[3] // 2)
@@ -38,6 +41,12 @@ def compile_all(dtype: str) -> None:
         kernels.sigmoid_backward(images, kernels.sigmoid_forward(images))
         pooled, positions = kernels.max_pool2d_forward(images, dilation=(1, 1), output_size=half, **window)
         kernels.max_pool2d_backward(pooled, positions, images.shape, dilation=(1, 1), **window)
+        pooled, positions = kernels.max_pool2d_relu_forward(images, dilation=(1, 1), output_size=half, **window)
+        kernels.max_pool2d_relu_backward(pooled, positions, images.shape, dilation=(1, 1), **window)
+        kernels.relu_backward_sum(images, images)
+        for pool in (1, 2):
+            y, mean, _, inverse_std = kernels.batch_norm_relu_forward(images, None, None, 1e-5, pool)
+            kernels.batch_norm_relu_backward(y, images, None, None, mean, inverse_std, pool)
         means = {"count_include_pad": True, "divisor_override": None, **window}
         kernels.avg_pool2d_backward(
             kernels.avg_pool2d_forward(images, output_size=half, **means), images.shape, **means

@@ -40,7 +40,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """For a whole run, let the second core compile kernels while the first one tests."""
     whole = len(session.items) > 3000 and not session.config.option.collectonly
     script = Path(__file__).with_name("compile_kernels.py")
-    session.config.stash[COMPILER] = subprocess.Popen([sys.executable, str(script)]) if whole else None
+    # It says that it compiles, in the middle of the tests' dots.
+    quiet = subprocess.DEVNULL
+    session.config.stash[COMPILER] = subprocess.Popen([sys.executable, str(script)], stderr=quiet) if whole else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
