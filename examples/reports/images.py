@@ -47,7 +47,6 @@ def make_loaders(row: Row, data: ImageData, drop_last: bool = False) -> Loaders:
         subsets = random_split(test_set, sizes, minidl.Generator(row.images.split_seed))
         _check_disjoint([subset.indices for subset in subsets], len(test_set))
         parts.update(zip(row.images.test_parts, subsets, strict=True))
-        parts["all_test"] = test_set
     else:
         parts["test"] = test_set
     evaluation = {name: DataLoader(part, EVALUATION_BATCH) for name, part in parts.items()}

@@ -120,6 +120,11 @@ class Training:
             bar = self._bar(f"{label} | {name}", loader)
             judged = train.evaluate(self.method.judged(), loader, _loss(self.row), progress=bar)
             figures.update({f"{name}_loss": judged.loss, f"{name}_accuracy": judged.accuracy})
+        parts = self.row.images.test_parts
+        if parts:  # together they are all test images
+            for kind in ("loss", "accuracy"):
+                total = sum(figures[f"{name}_{kind}"] * size for name, size in parts.items())
+                figures[f"all_test_{kind}"] = total / sum(parts.values())
         figures = {name: round(value, 5) for name, value in figures.items()}
         self.history.add(**figures, seconds=round(time.perf_counter() - start, 2))
         if self.stopping is not None:

@@ -105,7 +105,6 @@ def test_splits_are_disjoint_and_whole() -> None:
     assert {name: len(loader.dataset) for name, loader in loaders.evaluation.items()} == {
         "validation": 16,
         "test": 4,
-        "all_test": 20,
         "all_test_plain": 20,
     }
     row = ROWS["003-k333"]

@@ -131,6 +131,20 @@ def test_killed_twenty_times(data_dir: Path, tmp_path: Path, run: Runner) -> Non
     assert without_times(result_of("killed", "small")) == without_times(result_of("whole", "small"))
 
 
+def test_the_parts_of_a_split_test_set_add_up(run: Runner) -> None:
+    images = replace(SHORT.images, validation=0, test_parts={"validation": 24, "test": 6})
+    add_rows(
+        replace(SHORT, epochs=1, images=images, also_plain=("all_test",), reported=Reported("all_test_accuracy", 0.1))
+    )
+    assert run("short", "--out", "o").status == 0
+    figures = result_of("o", "short")["figures"]
+    expected = 0.8 * figures["validation_accuracy"] + 0.2 * figures["test_accuracy"]
+    assert figures["all_test_accuracy"] == pytest.approx(expected, abs=2e-5)
+    # here nothing is random when the network is judged: the whole, judged at once, has the same figures
+    assert figures["all_test_accuracy"] == pytest.approx(figures["all_test_plain_accuracy"], abs=2e-5)
+    assert figures["all_test_loss"] == pytest.approx(figures["all_test_plain_loss"], abs=2e-5)
+
+
 def test_a_longer_row_takes_over_a_shorter_one(run: Runner) -> None:
     longer = replace(SHORT, name="longer", epochs=3, begins_like="short")
     alone = replace(longer, name="alone", begins_like="")
