@@ -67,9 +67,8 @@ class CrossEntropyGradient(Function):
     """The gradient of every logit; for a differentiable form see ``CrossEntropy._composite``."""
 
     def forward(self, grad: Any, probabilities: Any, target: Any, weight: Any, divisor: Any, **options: Any) -> Any:
-        xp = namespace(probabilities)
         scale = grad if divisor is None else grad / (divisor + (divisor == 0))  # rows that do not count get 0 anyway
-        scale = xp.ascontiguousarray(xp.broadcast_to(scale, target.shape), dtype=probabilities.dtype)
+        scale = namespace(probabilities).asarray(scale)  # NumPy makes a scalar of an array without axes
         return kernels.cross_entropy_backward(scale, probabilities, target, weight, **options)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend.arrays import namespace
 from minidl.kernels.cuda.layout import contiguous
 from minidl.kernels.cuda.shared import THREADS, WARP, blocks, empty, program
 
@@ -36,6 +37,8 @@ def cross_entropy_backward(
     probabilities, weight = contiguous(probabilities), None if weight is None else contiguous(weight)
     rows, classes = probabilities.shape
     dlogits = empty(probabilities, (rows, classes))
+    if scale.ndim == 0:
+        scale = namespace(scale).broadcast_to(scale, (rows,))
     arrays = contiguous(scale), probabilities, _labels(target), weight, dlogits
     numbers = rows, classes, ignore_index, label_smoothing
     CUDA.launch("cross_entropy_gradient", blocks(rows * WARP), THREADS, *arrays, *numbers)

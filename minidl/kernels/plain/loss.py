@@ -43,7 +43,7 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     scale: Any, probabilities: Any, target: Any, weight: Any | None, ignore_index: int, label_smoothing: float
 ) -> Any:
-    """The gradient with respect to the logits, (N, C), where ``scale`` (N,) is dL/dloss[n].
+    """The gradient with respect to the logits, (N, C), where ``scale`` (N,) is dL/dloss[n]; () for the same in all rows.
 
     With p = probabilities, y = target, s = label_smoothing, W = sum of the weights and [.] = 1 where true::
 
@@ -59,4 +59,4 @@ def cross_entropy_backward(
     gradient = (1 - label_smoothing) * weight[chosen][:, None] * (probabilities - is_target)
     if label_smoothing:
         gradient += (label_smoothing / classes) * (probabilities * weight.sum() - weight)
-    return np.where(ignored[:, None], np.zeros_like(gradient), scale[:, None] * gradient)
+    return np.where(ignored[:, None], np.zeros_like(gradient), scale.reshape(-1, 1) * gradient)
