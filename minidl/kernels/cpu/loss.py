@@ -84,9 +84,8 @@ def cross_entropy_backward(
     scale: Any, probabilities: Any, target: Any, weight: Any | None, ignore_index: int, label_smoothing: float
 ) -> Any:
     probabilities = np.ascontiguousarray(probabilities)
-    scale = (
-        np.full(len(probabilities), scale, probabilities.dtype) if np.ndim(scale) == 0 else np.ascontiguousarray(scale)
-    )
+    rows = len(probabilities)
+    scale = np.full(rows, scale, probabilities.dtype) if scale.ndim == 0 else np.ascontiguousarray(scale)
     target = np.ascontiguousarray(target, dtype=np.int64)
     dlogits = np.empty_like(probabilities)
     weight = _weights(weight, probabilities)

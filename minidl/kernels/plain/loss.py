@@ -43,7 +43,7 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     scale: Any, probabilities: Any, target: Any, weight: Any | None, ignore_index: int, label_smoothing: float
 ) -> Any:
-    """The gradient with respect to the logits, (N, C), where ``scale`` (N,) is dL/dloss[n]; () for the same in all rows.
+    """The gradient with respect to the logits, (N, C), where ``scale`` (N,), or () for all rows, is dL/dloss[n].
 
     With p = probabilities, y = target, s = label_smoothing, W = sum of the weights and [.] = 1 where true::
 
