@@ -52,6 +52,8 @@ def _array(data: Any, dtype: Any) -> Any:
             raise ShapeError("tensor", expected="nested lists of equal lengths", got=str(error)) from None
         if dtype is None and data.dtype == float64:
             dtype = float32
+    elif isinstance(data, np.generic):  # NumPy's scalars count as arrays, but nothing can be written into them
+        data = np.asarray(data)
     if data.dtype.kind not in "biuf":
         raise DTypeError("tensor", expected="numbers", got=str(data.dtype))
     return data if dtype is None else data.astype(as_dtype(dtype), copy=False)

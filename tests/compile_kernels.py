@@ -57,6 +57,10 @@ def compile_all(dtype: str) -> None:
         kernels.sgd_update(flat, flat.copy(), flat.copy(), 0.1, 0.9, 0.0, 0.0, False, False, False)
         moments = flat.copy(), flat**2
         kernels.adam_update(flat, flat.copy(), *moments, None, 0.1, 0.9, 0.99, 1e-8, 0.0, False, False, 1)
+        one, other = [flat], [flat.copy()]
+        kernels.sgd_update_group(one, other, [flat.copy()], 0.1, 0.9, 0.0, 0.0, False, False, (), {})
+        averages, steps = [[moment] for moment in moments], [np.zeros((), np.float32)]
+        kernels.adam_update_group(one, other, *averages, None, steps, 0.1, 0.9, 0.99, 1e-8, 0.0, False, False, {})
     scores, target = normal(64, 10), np.zeros(64, np.int64)
     losses, probabilities = kernels.cross_entropy_forward(scores, target, None, -100, 0.0)
     kernels.cross_entropy_backward(losses, probabilities, target, None, -100, 0.0)

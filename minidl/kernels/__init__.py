@@ -33,6 +33,7 @@ from minidl.kernels.plain import (
     optimizer_adagrad,
     optimizer_adamax,
     optimizer_asgd,
+    optimizer_groups,
     philox,
     pooling,
     special,
@@ -80,8 +81,11 @@ def _cuda_file(file: str) -> ModuleType | None:
     return importlib.import_module(f"minidl.kernels.cuda.{file}")
 
 
-def _kernel(plain: Kernel, accepted: frozenset[np.dtype[Any]] = _FLOATS) -> Kernel:
-    """The function that callers see: it looks at its first argument and hands all of them to a dialect."""
+def _kernel(plain: Kernel, accepted: frozenset[np.dtype[Any]] = _FLOATS, of_many: bool = False) -> Kernel:
+    """The function that callers see: it looks at its first argument and hands all of them to a dialect.
+
+    of_many: the first argument is a sequence of arrays, of which the first one counts.
+    """
     name, file = plain.__name__, plain.__module__.rpartition(".")[2]
     cpu = getattr(_cpu_file(file), name, None)
     cuda = getattr(_cuda_file(file), name, None)
@@ -100,7 +104,12 @@ def _kernel(plain: Kernel, accepted: frozenset[np.dtype[Any]] = _FLOATS) -> Kern
             form = on_gpu if is_gpu_array(array) and array.dtype in accepted else plain
         return form(array, *arguments, **named)
 
-    return cast(Kernel, choose)
+    @functools.wraps(plain)
+    def choose_for_many(arrays: Any, *arguments: Any, **named: Any) -> Any:
+        form = _names[name][dialect_of(name, arrays[0])]
+        return form(arrays, *arguments, **named)
+
+    return cast(Kernel, choose_for_many if of_many else choose)
 
 
 def dialect_of(name: str, array: Any) -> str:
@@ -162,6 +171,10 @@ channel_affine = _kernel(normalization.channel_affine)
 # optimizer.py
 sgd_update = _kernel(optimizer.sgd_update)
 adam_update = _kernel(optimizer.adam_update)
+
+# optimizer_groups.py
+sgd_update_group = _kernel(optimizer_groups.sgd_update_group, of_many=True)
+adam_update_group = _kernel(optimizer_groups.adam_update_group, of_many=True)
 
 # optimizer_adagrad.py, optimizer_adamax.py, optimizer_asgd.py
 adagrad_update = _kernel(optimizer_adagrad.adagrad_update)

@@ -7,17 +7,20 @@ from functools import partial
 from typing import Any
 
 from minidl import kernels
-from minidl._factories import zeros
 from minidl._tensor import Tensor
 from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
-from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError
 from minidl.kernels.cuda.optimizer import adam_numbers, adam_update_many
+from minidl.optim.counters import count_step
+from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer, check_number, is_real
 
 __all__ = ["Adam", "AdamW"]
+
+_BUFFERS = ("exp_avg", "exp_avg_sq", "step")
+_WITH_MAXIMUM = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
 
 
 class Adam(Optimizer):
@@ -31,6 +34,7 @@ class Adam(Optimizer):
     """
 
     updates_many = True
+    group_kernel = "adam_update_group"
 
     def __init__(
         self,
@@ -120,16 +124,34 @@ class Adam(Optimizer):
             self._count(parameter),
         )
 
+    def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return _WITH_MAXIMUM if group["amsgrad"] else _BUFFERS
+
+    def update_gathered(
+        self, group: dict[str, Any], gathered: Gathered, gradients: list[Any], first: list[int]
+    ) -> None:
+        exp_avgs, exp_avg_sqs, *largest, steps = gathered.buffers
+        beta1, beta2 = group["betas"]
+        kernels.adam_update_group(
+            gathered.arrays,
+            gradients,
+            exp_avgs,
+            exp_avg_sqs,
+            largest[0] if largest else None,
+            steps,
+            group["lr"],
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            group["decoupled_weight_decay"],
+            group["maximize"],
+            gathered.memo,
+        )
+
     def _count(self, parameter: Tensor) -> int:
         """Count this step, from 1. As in torch the count is a float32 tensor on the CPU, whatever the parameter is."""
-        state = self.state[parameter]
-        if "step" not in state:
-            state["step"] = zeros((), dtype=float32)
-        count = state["step"].data
-        count += (
-            1  # on the raw array: as a Tensor operation this would cost more than the whole update of a small layer
-        )
-        return int(count)
+        return count_step(self.state[parameter])
 
 
 class AdamW(Adam):

@@ -16,6 +16,8 @@ from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
+from minidl.optim.counters import scalar
+from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
 
 __all__ = ["Optimizer"]
@@ -31,9 +33,11 @@ class Optimizer:
     A subclass defines ``update(parameter, group)``, which is called for each parameter that has a gradient; one whose
     ``grad`` is None is skipped wholly (no weight decay, no momentum). It changes ``parameter.data`` in place. Updates
     are always fused: torch's ``fused`` changes nothing here, and ``foreach``, ``capturable`` and ``differentiable``
-    cannot be honoured, so True is an ArgumentError.
+    cannot be honoured, so True is an ArgumentError. Where a kernel of the CPU updates many parameters in one call
+    (``group_kernel``) and their arrays allow it, ``update_gathered`` does what ``update`` would do for each.
     """
 
+    group_kernel = ""  # of which kernel the subclass's update_gathered makes use, "" if there is none
     counters: tuple[str, ...] = ("step",)  # what the state holds besides buffers: float32 numbers on the CPU
     updates_many = False  # whether update_many is defined
     _used: Any = None  # the version of the first gradient that the last step used, and its count then
@@ -45,6 +49,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        self._gathered: dict[int, Gathered] = {}  # by id of the group, which it holds
         who = type(self).__name__
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise DTypeError(
@@ -62,6 +67,14 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    def __init_subclass__(cls) -> None:
+        if "update" in vars(cls) and "update_gathered" not in vars(cls):
+            cls.group_kernel = ""  # it says how one parameter is updated: it shall be asked for each
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles have arrays at other places than those that kernels have noted.
+        return {**self.__dict__, "_gathered": {}}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; what the dict leaves out comes from ``defaults``."""
@@ -160,7 +173,8 @@ class Optimizer:
 
     def _update_all(self) -> None:
         for group in self.param_groups:
-            parameters = self._with_gradients(group)
+            left = self._update_gathered(group) if self.group_kernel else group["params"]
+            parameters = self._with_gradients(left)
             done = self.update_many(parameters, group)
             for parameter in parameters:
                 if id(parameter) not in done:
@@ -168,17 +182,41 @@ class Optimizer:
                         self.update(parameter, group)
                 graph.each_step(parameter._bump)  # backward refuses arrays that were saved before this write
 
-    def _with_gradients(self, group: dict[str, Any]) -> list[Tensor]:
-        """The parameters of a group that have a gradient. ShapeError where one does not fit its parameter."""
-        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-        for parameter in parameters:
-            if parameter.grad.shape != parameter.shape:
-                raise ShapeError(
-                    f"{type(self).__name__}.step",
-                    expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
-                    got=f"shape {tuple(parameter.grad.shape)}",
-                )
-        return parameters
+    def _update_gathered(self, group: dict[str, Any]) -> list[Tensor]:
+        """Update what one call of ``group_kernel`` can; the parameters that are left."""
+        names = self.buffer_names(group)
+        gathered = self._gathered.get(id(group))
+        gradients = None if gathered is None else gathered.gradients(self, group, names)
+        first: list[int] = []
+        if gathered is None or gradients is None:  # something has changed since the last step
+            gathered = Gathered(self, group, names)
+            gradients, first = [p.grad if p.grad is None else p.grad.data for p in gathered.parameters], gathered.first
+            kept = {id(known) for known in self.param_groups}
+            self._gathered = {key: old for key, old in self._gathered.items() if key in kept}
+            self._gathered[id(group)] = gathered
+        if gathered.parameters:
+            self.update_gathered(group, gathered, gradients, first)
+            for parameter, gradient in zip(gathered.parameters, gradients):
+                if gradient is not None:
+                    parameter._bump()
+        return gathered.left
+
+    def _with_gradients(self, parameters: list[Tensor]) -> list[Tensor]:
+        """Those of the parameters that have a gradient. ShapeError where one does not fit its parameter."""
+        found = [parameter for parameter in parameters if parameter.grad is not None]
+        for parameter in found:
+            self.check_gradient(parameter)
+        return found
+
+    def check_gradient(self, parameter: Tensor) -> None:
+        """Raise ShapeError for a gradient of another shape than its parameter's."""
+        gradient = parameter.grad
+        if gradient is not None and gradient.shape != parameter.shape:
+            raise ShapeError(
+                f"{type(self).__name__}.step",
+                expected=f"a gradient of the parameter's shape {tuple(parameter.shape)}",
+                got=f"shape {tuple(gradient.shape)}",
+            )
 
     def recordable(self) -> bool:
         """Whether the whole update may become part of a CUDA graph; if not, it is called between two graphs.
@@ -186,7 +224,7 @@ class Optimizer:
         It may where ``update_many`` does everything: that reads what changes from step to step, learning rates and
         counters, through ``minidl.backend.graph``.
         """
-        groups = [self._with_gradients(group) for group in self.param_groups]
+        groups = [self._with_gradients(group["params"]) for group in self.param_groups]
         return self.updates_many and all(len(together(group, self.state)) == len(group) for group in groups)
 
     def update_many(self, parameters: list[Tensor], group: dict[str, Any]) -> set[int]:
@@ -197,6 +235,20 @@ class Optimizer:
         """
         return set()
 
+    def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """What ``update_gathered`` needs of a parameter's state; the same buffers as ``update`` makes."""
+        return ()
+
+    def update_gathered(
+        self, group: dict[str, Any], gathered: Gathered, gradients: list[Any], first: list[int]
+    ) -> None:
+        """What ``update`` does, for many parameters on the CPU in one call of ``group_kernel``.
+
+        ``gradients`` are those of ``gathered``'s parameters, None where there is none; ``first``: positions of the
+        parameters whose buffers were made just now.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no update_gathered")
+
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Change ``parameter.data`` in place by its gradient and the settings in ``group``."""
         raise NotImplementedError(f"{type(self).__name__} defines no update(parameter, group)")
@@ -204,13 +256,16 @@ class Optimizer:
     def buffer(self, parameter: Tensor, name: str) -> tuple[Any, bool]:
         """The array of ``state[parameter][name]`` and whether it was made just now, as zeros of the parameter's shape.
 
-        A buffer follows its parameter to another type or device, whenever the parameter moved.
+        A buffer follows its parameter to another type or device, whenever the parameter moved. One of ``counters`` is a
+        float32 number on the CPU.
         """
         state = self.state[parameter]
         buffer = state.get(name)
         if buffer is None:
-            buffer = state[name] = parameter.detach().clone().zero_()
+            buffer = state[name] = scalar(0.0) if name in self.counters else parameter.detach().clone().zero_()
             return buffer.data, True
+        if name in self.counters:
+            return buffer.data, False
         if buffer.dtype != parameter.dtype or buffer.device != parameter.device:
             buffer = state[name] = buffer.to(device=parameter.device, dtype=parameter.dtype)
         return buffer.data, False

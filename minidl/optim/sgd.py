@@ -11,6 +11,7 @@ from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
 from minidl.errors import ArgumentError
 from minidl.kernels.cuda.optimizer import sgd_numbers, sgd_update_many
+from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer, check_number
 
@@ -26,6 +27,7 @@ class SGD(Optimizer):
     """
 
     updates_many = True
+    group_kernel = "sgd_update_group"
 
     def __init__(
         self,
@@ -100,4 +102,24 @@ class SGD(Optimizer):
             group["nesterov"],
             group["maximize"],
             first,
+        )
+
+    def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+    def update_gathered(
+        self, group: dict[str, Any], gathered: Gathered, gradients: list[Any], first: list[int]
+    ) -> None:
+        kernels.sgd_update_group(
+            gathered.arrays,
+            gradients,
+            gathered.buffers[0] if gathered.buffers else None,
+            group["lr"],
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            group["maximize"],
+            first,
+            gathered.memo,
         )

@@ -151,3 +151,12 @@ def test_numpy_functions_of_a_tensor_give_arrays() -> None:
     x = minidl.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert np.mean(np.asarray(x)) == 2.5
     np.testing.assert_array_equal(x, [[1.0, 2.0], [3.0, 4.0]])
+
+
+@pytest.mark.parametrize("dtype", [None, minidl.float64])
+@pytest.mark.parametrize("make", [minidl.tensor, minidl.as_tensor])
+def test_numbers_of_numpys_become_arrays_that_can_be_written(make: Callable[..., Any], dtype: Any) -> None:
+    x = make(np.float32(3), dtype=dtype)
+    assert type(x.data) is np.ndarray
+    x.data[...] = 4
+    assert x.item() == 4

@@ -23,6 +23,7 @@ from minidl.kernels.plain import (
     optimizer_adagrad,
     optimizer_adamax,
     optimizer_asgd,
+    optimizer_groups,
     pooling,
 )
 
@@ -105,6 +106,7 @@ for file in (
     optimizer_adagrad,
     optimizer_adamax,
     optimizer_asgd,
+    optimizer_groups,
     pooling,
 ):
     vars(PLAIN).update(vars(file))
@@ -117,6 +119,15 @@ def stepped(update: Callable[..., None], *arguments: Any) -> list[Any]:
     arrays = [np.abs(normal(70_001, seed=i, dtype=np.float32)) for i in range(4)]
     update(*arrays, *arguments)
     return arrays
+
+
+def stepped_group(update: Callable[..., None], *arguments: Any, adam: bool = False) -> list[Any]:
+    """What an in-place update of three parameters together makes of their arrays."""
+    arrays: list[Any] = [[np.abs(normal(n, seed=i, dtype=np.float32)) for n in (70_001, 3, 5000)] for i in range(4)]
+    if adam:
+        arrays += [None, [np.full((), 2.0, np.float32) for _ in range(3)]]  # no maxima; counts of steps
+    update(*arrays, *arguments, {})
+    return [array for group in arrays if group is not None for array in group]
 
 
 PARALLEL: dict[str, Callable[[Any], Any]] = {
@@ -139,6 +150,12 @@ PARALLEL: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda k: k.contiguous(k.to_channels_last(X)),
     "sgd_update": lambda k: stepped(lambda p, g, m, _: k.sgd_update(p, g, m, 0.1, 0.9, 0, 0.1, True, False, False)),
     "adam_update": lambda k: stepped(k.adam_update, None, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False, 3),
+    "sgd_update_group": lambda k: stepped_group(
+        lambda p, g, m, _, memo: k.sgd_update_group(p, g, m, 0.1, 0.9, 0, 0.1, True, False, (2,), memo)
+    ),
+    "adam_update_group": lambda k: stepped_group(
+        k.adam_update_group, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False, adam=True
+    ),
     "adagrad_update": lambda k: stepped(lambda p, g, s, _: k.adagrad_update(p, g, s, 0.1, 0.1, 1e-8, 0.1, False, 3)),
     "rmsprop_update": lambda k: stepped(
         lambda p, g, s, b: k.rmsprop_update(p, g, s, None, b, 0.1, 0.9, 1e-8, 0.1, 0.5, True)

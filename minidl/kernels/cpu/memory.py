@@ -1,7 +1,7 @@
-"""Addresses, and copies of short stretches of memory, inside Numba kernels.
+"""Addresses, arrays at addresses, and copies of short stretches of memory, inside Numba kernels.
 
 Addresses keep nothing alive, and Numba frees an array after its last use. A kernel may take addresses only of arrays
-that are its own arguments: those its caller holds until it returns.
+that are its own arguments, or be given addresses of arrays that its caller holds until it returns.
 """
 
 # mypy: disallow-untyped-defs=False
@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["address_of", "copy_items", "zero_items"]
+__all__ = ["address_of", "array_at", "copy_items", "zero_items"]
 
 
 def _element(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
@@ -37,6 +37,27 @@ def address_of(typing_context, array, offset):
         return builder.ptrtoint(element, context.get_value_type(types.uintp))
 
     return types.uintp(array, types.intp), code
+
+
+@intrinsic
+def array_at(typing_context, like, address, count):
+    """The flat array of `count` elements at an address, of the type of the flat array `like`; it owns nothing."""
+
+    def code(context, builder, signature, arguments):
+        _, address, count = arguments
+        made = context.make_array(signature.return_type)(context, builder)
+        item = context.get_constant(types.intp, signature.return_type.dtype.bitwidth // 8)
+        context.populate_array(
+            made,
+            data=builder.inttoptr(address, made.data.type),
+            shape=[count],
+            strides=[item],
+            itemsize=item,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return like(like, types.int64, types.intp), code
 
 
 @intrinsic

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import njit, prange
 
-from minidl.kernels.cpu.shared import GRAIN, OPTIONS, flat_in_place
+from minidl.kernels.cpu.shared import EXACT, GRAIN, flat_in_place
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.plain import optimizer as plain
 
@@ -16,7 +16,7 @@ __all__ = ["adam_update", "sgd_update"]
 BLOCK = 1024
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _sgd_piece(
     p: Any,
     g: Any,
@@ -41,7 +41,7 @@ def _sgd_piece(
         p[i] -= lr * d
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _sgd_pieces(
     p: Any,
     g: Any,
@@ -72,7 +72,7 @@ def _sgd_pieces(
         )
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _adam_piece(
     p: Any,
     g: Any,
@@ -110,7 +110,7 @@ def _adam_piece(
             p_[i] = p_[i] * shrink - step_size * (average_[i] / (math.sqrt(square_[i]) / root + epsilon))
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _adam_pieces(
     p: Any,
     g: Any,

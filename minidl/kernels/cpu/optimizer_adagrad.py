@@ -8,20 +8,20 @@ from typing import Any
 from numba import njit, prange
 
 from minidl.kernels.cpu.optimizer import BLOCK
-from minidl.kernels.cpu.shared import GRAIN, OPTIONS, flat_in_place
+from minidl.kernels.cpu.shared import EXACT, GRAIN, flat_in_place
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.plain import optimizer_adagrad as plain
 
 __all__ = ["adadelta_update", "adagrad_update", "rmsprop_update"]
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _decayed(g: Any, p: Any, decay: Any, sign: Any) -> Any:
     """One element of the gradient, negated or not, with the weight decay."""
     return g * sign + decay * p if decay != 0 else g * sign
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _adagrad_piece(p: Any, g: Any, total: Any, step_size: Any, epsilon: Any, decay: Any, sign: Any) -> None:
     for i in range(p.size):
         d = g[i] * sign
@@ -32,14 +32,14 @@ def _adagrad_piece(p: Any, g: Any, total: Any, step_size: Any, epsilon: Any, dec
         p[i] -= step_size * (d / (math.sqrt(t) + epsilon))
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _adagrad_pieces(p: Any, g: Any, total: Any, step_size: Any, epsilon: Any, decay: Any, sign: Any) -> None:
     for i in prange((p.size + GRAIN - 1) // GRAIN):
         part = slice(i * GRAIN, (i + 1) * GRAIN)
         _adagrad_piece(p[part], g[part], total[part], step_size, epsilon, decay, sign)
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _rmsprop_piece(
     p: Any,
     g: Any,
@@ -88,7 +88,7 @@ def _rmsprop_piece(
                 p_[i] -= lr * (_decayed(g_[i], p_[i], decay, sign) / (math.sqrt(square_[i]) + epsilon))
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _rmsprop_pieces(
     p: Any,
     g: Any,
@@ -125,7 +125,7 @@ def _rmsprop_pieces(
         )
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _adadelta_piece(
     p: Any, g: Any, square: Any, moved: Any, lr: Any, rho: Any, rest: Any, epsilon: Any, decay: Any, sign: Any
 ) -> None:
@@ -140,7 +140,7 @@ def _adadelta_piece(
         p[i] -= lr * delta
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _adadelta_pieces(
     p: Any, g: Any, square: Any, moved: Any, lr: Any, rho: Any, rest: Any, epsilon: Any, decay: Any, sign: Any
 ) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from numba import njit, prange
 
 from minidl.kernels.cpu.optimizer import BLOCK
-from minidl.kernels.cpu.shared import GRAIN, OPTIONS, flat_in_place
+from minidl.kernels.cpu.shared import EXACT, GRAIN, flat_in_place
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.plain import optimizer_adamax as plain
 
 __all__ = ["adamax_update", "nadam_update", "radam_update"]
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _adamax_piece(
     p: Any,
     g: Any,
@@ -40,7 +40,7 @@ def _adamax_piece(
         p[i] -= step_size * (a / size)
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _adamax_pieces(
     p: Any,
     g: Any,
@@ -58,7 +58,7 @@ def _adamax_pieces(
         _adamax_piece(p[part], g[part], average[part], largest[part], rest1, beta2, epsilon, step_size, decay, sign)
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _moments_piece(
     p: Any,
     g: Any,
@@ -102,7 +102,7 @@ def _moments_piece(
             p_[i] = p_[i] * shrink - move
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _moments_pieces(
     p: Any,
     g: Any,

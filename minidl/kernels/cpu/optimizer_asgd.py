@@ -6,14 +6,14 @@ from typing import Any
 
 from numba import njit, prange
 
-from minidl.kernels.cpu.shared import GRAIN, OPTIONS, flat_in_place
+from minidl.kernels.cpu.shared import EXACT, GRAIN, flat_in_place
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.plain import optimizer_asgd as plain
 
 __all__ = ["asgd_update"]
 
 
-@njit(**OPTIONS)
+@njit(**EXACT)
 def _asgd_piece(p: Any, g: Any, average: Any, eta: Any, mu: Any, shrink: Any, decay: Any, sign: Any) -> None:
     for i in range(p.size):
         d = g[i] * sign
@@ -24,7 +24,7 @@ def _asgd_piece(p: Any, g: Any, average: Any, eta: Any, mu: Any, shrink: Any, de
         average[i] = value if mu == 1 else average[i] + mu * (value - average[i])
 
 
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **EXACT)
 def _asgd_pieces(p: Any, g: Any, average: Any, eta: Any, mu: Any, shrink: Any, decay: Any, sign: Any) -> None:
     for i in prange((p.size + GRAIN - 1) // GRAIN):
         part = slice(i * GRAIN, (i + 1) * GRAIN)

@@ -11,10 +11,14 @@ from numba.extending import overload
 
 from minidl.backend.layout import channels_last, from_channels_last
 
-__all__ = ["GRAIN", "OPTIONS", "exponential", "flat", "flat_in_place"]
+__all__ = ["EXACT", "GRAIN", "OPTIONS", "exponential", "flat", "flat_in_place"]
 
 # `contract` allows fused multiply-add and nothing else: NaN, infinities and the order of sums stay as written.
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Without it every number is rounded as written. Of a * b + c * d the compiler may fuse either product, and chooses
+# differently in copies of one function (in another kernel, or read from the cache). For kernels that wait for memory,
+# and must give the same bits whichever copy runs.
+EXACT: dict[str, Any] = {**OPTIONS, "fastmath": False}
 
 # Elements in a piece of work. Arrays are cut into pieces of this fixed size, whatever the number of threads, so that
 # the bits do not depend on it; an array of one piece goes to a serial kernel, which wakes no second thread (about
