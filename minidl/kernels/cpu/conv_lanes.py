@@ -14,14 +14,13 @@ Stride 1 and one group only. Every element of a result is one sum in a fixed ord
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
-from minidl.kernels.cpu.conv_tile_gradients import last_block, split_rows
+from minidl.kernels.cpu.conv_tile_gradients import exact_tiles
 from minidl.kernels.cpu.conv_tiles import ALONE, WIDTH
 from minidl.kernels.cpu.memory import address_of, zero_items
 from minidl.kernels.cpu.microkernel import (
@@ -32,7 +31,6 @@ from minidl.kernels.cpu.microkernel import (
     C_ROW,
     CLAMP,
     FIELDS,
-    LANES,
     LAST_LANES,
     RUNS,
     STEPS,
@@ -180,15 +178,6 @@ def _images_parallel(x, weight, bias, y, positions, ow, pads, dilation, full, la
         )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=256)
-def _tiles(O: int, ow: int) -> tuple[Any, Any, tuple[int, int]]:
-    """Register tiles that cover (O, ow): of full blocks of lanes, of the last one, and lanes of their last vectors."""
-    wide, vectors, last_lanes = last_block(ow)
-    last = split_rows(O, wide, vectors)
-    full = split_rows(O, LANES, 2) if ow > WIDTH else last
-    return full, last, (LANES, last_lanes)
-
-
 def convolve_lanes(x, weight, bias, y, positions, ow, padding, dilation, relu, threads):
     """y = x convolved + bias: x (N, H, W, C), weight (O, C, kh, kw), bias (O,) -> y (N, oh, ow, O), float32.
 
@@ -197,7 +186,7 @@ def convolve_lanes(x, weight, bias, y, positions, ow, padding, dilation, relu, t
     """
     O, C, kh, kw = weight.shape
     tables = np.empty((min(threads, len(x)), C * kh, 2), np.int64)
-    fixed = x, weight, bias, y, positions, ow, padding, dilation, *_tiles(O, ow), relu, _ZEROS
+    fixed = x, weight, bias, y, positions, ow, padding, dilation, *exact_tiles(O, ow), relu, _ZEROS
     if y.size * (4 if positions.size else 1) * C * kh * kw <= ALONE:
         _images(*fixed, tables[0], 0, len(x))
     else:

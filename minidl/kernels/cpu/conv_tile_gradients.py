@@ -47,7 +47,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["ONE_RUN", "last_block", "scatter_tiles", "split_rows", "weight_gradient_tiles"]
+__all__ = ["ONE_RUN", "exact_tiles", "scatter_tiles", "weight_gradient_tiles"]
 
 Array = Any
 
@@ -62,7 +62,7 @@ _ZEROS = np.zeros(WIDTH, np.float32)
 
 
 @functools.lru_cache(maxsize=1024)
-def split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int]:
+def _split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int]:
     """Tiles that cover `count` rows exactly: (address, rows) of the first ones and of the others, one row longer.
 
     Returned as (address, address of the longer, rows of the shorter, number of longer ones).
@@ -78,7 +78,7 @@ def split_rows(count: int, lanes: int, vectors: int) -> tuple[int, int, int, int
     return address, tile_address(lanes, rows + 1, vectors) if longer else address, rows, longer
 
 
-def last_block(lanes: int) -> tuple[int, int, int]:
+def _last_block(lanes: int) -> tuple[int, int, int]:
     """Vector length, number of vectors, and lanes in use of the last vector, for the last block of `lanes` lanes."""
     rest = (lanes - 1) % WIDTH + 1
     wide = 8 if rest <= 8 else LANES
@@ -86,9 +86,21 @@ def last_block(lanes: int) -> tuple[int, int, int]:
     return wide, vectors, rest - (vectors - 1) * wide
 
 
+@functools.lru_cache(maxsize=1024)
+def exact_tiles(rows: int, lanes: int) -> tuple[Any, Any, tuple[int, int]]:
+    """Tiles that cover `rows` x `lanes` results exactly.
+
+    Returns _split_rows for full blocks of WIDTH lanes, and for the last block; and the lanes of their last vectors.
+    """
+    wide, vectors, last_lanes = _last_block(lanes)
+    last = _split_rows(rows, wide, vectors)
+    full = _split_rows(rows, LANES, 2) if lanes > WIDTH else last
+    return full, last, (LANES, last_lanes)
+
+
 def _idle(lanes: int) -> float:
     """Cycles of one tile row over all lanes, per lane."""
-    wide, vectors, _ = last_block(lanes)
+    wide, vectors, _ = _last_block(lanes)
     return ((lanes - 1) // WIDTH * 2 + vectors * (0.8 if wide < LANES else 1)) / lanes
 
 
@@ -97,10 +109,7 @@ def _plan(stretch: int, filters: int) -> tuple[bool, tuple[int, ...], tuple[int,
     """Whether to turn the tile; its sizes for full and last blocks of lanes; lanes of their last vectors."""
     turned = _idle(stretch) * 1.15 < _idle(filters)
     rows, lanes = (filters, stretch) if turned else (stretch, filters)
-    wide, vectors, last_lanes = last_block(lanes)
-    last = split_rows(rows, wide, vectors)
-    full = split_rows(rows, LANES, 2) if lanes > WIDTH else last
-    return turned, full, last, (LANES, last_lanes)
+    return turned, *exact_tiles(rows, lanes)
 
 
 @njit(**SERIAL)
@@ -402,15 +411,13 @@ def scatter_tiles(grad, weight, dx, stride, padding, dilation, groups, threads):
     """Input gradient: grad (N, oh, ow, O), weight (O, Cg, kh, kw) -> dx (N, H, W, C), float32."""
     O, Cg, kh, kw = weight.shape
     length = kw * Cg if dilation[1] == 1 and groups == 1 else Cg
-    wide, vectors, last_lanes = last_block(length)
-    last = split_rows(grad.shape[1], wide, vectors)
-    full = split_rows(grad.shape[1], LANES, 2) if length > WIDTH else last
+    full, last, last_lanes = exact_tiles(grad.shape[1], length)
     # (O, Cg, kh, kw) -> (G, kh, stretches, Og, length): one stretch of kw*Cg, or kw stretches of Cg
     packed = weight.reshape(groups, O // groups, Cg, kh, kw)
     packed = packed.transpose(0, 3, 1, 4, 2) if length == kw * Cg else packed.transpose(0, 3, 4, 1, 2)
     packed = np.ascontiguousarray(packed).reshape(-1)
     sizes = kh, kw, *stride, *padding, dilation[0]
-    fixed = ONE_RUN, length, sizes, dilation[1], full, last, (LANES, last_lanes), groups, _ZEROS
+    fixed = ONE_RUN, length, sizes, dilation[1], full, last, last_lanes, groups, _ZEROS
     if grad.size * (packed.size // O) <= ALONE:
         _scatter_images(grad, packed, dx, *fixed, 0, grad.shape[0])
     else:

@@ -19,7 +19,6 @@ element is one sum in a fixed order, whatever the number of threads.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from numba import njit, prange
 
 from minidl.kernels.cpu import winograd_transforms as transforms
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
-from minidl.kernels.cpu.conv_tile_gradients import ONE_RUN, last_block, split_rows
+from minidl.kernels.cpu.conv_tile_gradients import ONE_RUN, exact_tiles
 from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows, tiles_across
 from minidl.kernels.cpu.memory import address_of, copy_items
 from minidl.kernels.cpu.microkernel import (
@@ -459,15 +458,6 @@ def _finish(partials, dweight):
         _finish_channel(partials, np.int64(c), dweight, np.empty((16, O), partials.dtype))
 
 
-@functools.lru_cache(maxsize=256)
-def _sum_tiles(C: int, O: int) -> tuple[Any, Any, tuple[int, int]]:
-    """Register tiles that cover (C, O): of full blocks of lanes, of the last one, and lanes of their last vectors."""
-    wide, vectors, last_lanes = last_block(O)
-    last = split_rows(C, wide, vectors)
-    full = split_rows(C, LANES, 2) if O > WIDTH else last
-    return full, last, (LANES, last_lanes)
-
-
 def winograd_weight_gradient(grad, x, dweight, chunks, padding):
     """Gradient by the filters: grad (N, oh, ow, O), x (N, H, W, C) -> dweight (O, C, 3, 3), float32.
 
@@ -480,7 +470,7 @@ def winograd_weight_gradient(grad, x, dweight, chunks, padding):
     rows = _rows_of_band(-(-N * th // chunks), tw, C + O, 1)
     partials = np.empty((chunks, 16, C, O), dweight.dtype)
     _weight_chunks(
-        grad, x, partials, chunks, rows, *_sum_tiles(C, O), padding, ONE_RUN,
+        grad, x, partials, chunks, rows, *exact_tiles(C, O), padding, ONE_RUN,
         transform_address("windows"), transform_address("gradients"),
     )  # fmt: skip
     _finish(partials, dweight)
