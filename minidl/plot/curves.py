@@ -70,7 +70,7 @@ def comparison(
     _panel(panels[0], losses, colors, loss)
     _panel(panels[1], _percent(accuracies), colors, accuracy)
     lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    columns = 2 if max(len(name) for name in names) > 30 else 3
+    columns = max(1, min(3, 110 // (max(len(name) for name in names) + 6)))  # some 110 letters fit side by side
     figure.legend(
         lines.values(),
         lines.keys(),
