@@ -15,7 +15,9 @@ from .arrays import layouts, normal
 
 @pytest.mark.parametrize("kernels", [plain, cpu])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (3, 35, 17, 2), (0, 3, 4, 4), (2, 20, 30, 40)])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 5, 7), (3, 35, 17, 2), (0, 3, 4, 4), (2, 20, 30, 40), (130, 3, 9, 15), (2, 5, 3, 1), (2, 3, 1, 3)]
+)
 def test_both_orders(kernels: Any, dtype: Any, shape: tuple[int, ...]) -> None:
     x = normal(*shape, dtype=dtype)
     for x_ in layouts(x):

@@ -34,8 +34,56 @@ def _all_images(x: Any, y: Any) -> None:
         _images(x, n, n + 1, y)
 
 
-def _transpose(x: Any, y: Any) -> None:
+@njit(**OPTIONS)
+def _split_three(x: Any, y: Any) -> None:
+    """y (3 * P,) = the three planes of x (P * 3,)."""
+    P = len(x) // 3
+    first, second, third = y[:P], y[P : 2 * P], y[2 * P :]
+    for p in range(P):
+        first[p], second[p], third[p] = x[3 * p], x[3 * p + 1], x[3 * p + 2]
+
+
+@njit(**OPTIONS)
+def _join_three(x: Any, y: Any) -> None:
+    """y (P * 3,) = the three planes of x (3 * P,), pixel by pixel."""
+    P = len(x) // 3
+    first, second, third = x[:P], x[P : 2 * P], x[2 * P :]
+    for p in range(P):
+        y[3 * p], y[3 * p + 1], y[3 * p + 2] = first[p], second[p], third[p]
+
+
+@njit(**OPTIONS)
+def _images_of_three(x: Any, y: Any, join: bool, start: int, stop: int) -> None:
+    for n in range(start, stop):
+        if join:
+            _join_three(x[n], y[n])
+        else:
+            _split_three(x[n], y[n])
+
+
+@njit(parallel=True, **OPTIONS)
+def _all_images_of_three(x: Any, y: Any, join: bool) -> None:
+    for n in prange(len(x)):
+        _images_of_three(x, y, join, n, n + 1)
+
+
+def _transpose_three(x: Any, y: Any, join: bool) -> None:
+    """Between pixels of three channels and three planes of pixels, each image flat.
+
+    Colour images are many; with three written out the compiler shuffles whole vectors: a sixth of the time of tiles.
+    """
     if x.size <= GRAIN:
+        _images_of_three(x, y, join, 0, len(x))
+    else:
+        with parallel_region():
+            _all_images_of_three(x, y, join)
+
+
+def _transpose(x: Any, y: Any) -> None:
+    if x.shape[2] == 3 or x.shape[1] == 3:
+        flat = len(x), x.shape[1] * x.shape[2]  # (N, A, B) -> (N, A * B)
+        _transpose_three(x.reshape(flat), y.reshape(flat), x.shape[1] == 3)
+    elif x.size <= GRAIN:
         _images(x, 0, len(x), y)
     else:
         with parallel_region():
