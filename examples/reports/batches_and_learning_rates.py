@@ -98,8 +98,8 @@ REPORT = Report(
             _CHANCE,
             comment="it learns a little in the first epoch and nothing afterwards, near 24 %. PyTorch from the same "
             "weights on the same batches does likewise: training accuracy 24.1, 26.2 and 24.6 % in the first three "
-            "epochs, ours 24.9, 25.9 and 23.8 %; test 24.0 % after the third, ours 24.0 %. So it is not the engine; the "
-            "report's 10 % may come from its first weights or order, which it does not give.",
+            "epochs, ours 24.9, 25.9 and 23.8 %; test 24.0 % after the third, ours 24.0 %. So it is not the engine; "
+            "the report's 10 % may come from its first weights or order, which it does not give.",
         ),
         _learning_rate(0.0001, 50, Reported("train_accuracy", 0.60, images=50_000, text="training 10 to 60 %")),
         replace(
