@@ -14,10 +14,12 @@ import pytest
 import torch
 
 import minidl
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+sys.path.append(str(ROOT))  # at the end: minidl itself is the one that is installed
+
 from benchmarks.reports import torch_network
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
-
 from reports.catalogue import REPORTS, ROWS, in_order
 from reports.figures import compare
 from reports.images import _check_disjoint, make_loaders
