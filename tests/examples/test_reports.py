@@ -15,11 +15,9 @@ import torch
 
 import minidl
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-sys.path.append(str(ROOT))  # at the end: minidl itself is the one that is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: minidl itself is the one that is installed
 
-from benchmarks.reports import torch_network
 from reports.catalogue import REPORTS, ROWS, in_order
 from reports.figures import compare
 from reports.images import _check_disjoint, make_loaders
@@ -27,6 +25,8 @@ from reports.place import PUBLISHED
 from reports.publish import results_page
 from reports.record import Alias, Reported, Row, Study, describe
 from reports.runner import squared_error
+
+from benchmarks.reports import torch_network
 
 TRAINED = {name: row for name, row in ROWS.items() if isinstance(row, Row)}
 NETWORKS = [row for row in {row.network.name: row for row in TRAINED.values()}.values() if row.method is None]
