@@ -70,7 +70,8 @@ def probe(use: bool, **environment: str) -> dict[str, Any]:
         timeout=120,
     )
     assert child.returncode == 0, child.stderr
-    assert child.stderr == ""
+    # What is compiled is announced; nothing else may be said.
+    assert [line for line in child.stderr.splitlines() if not line.startswith("minidl: compiling kernels")] == []
     result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
     return result
 
