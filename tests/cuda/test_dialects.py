@@ -52,8 +52,8 @@ def test_what_the_table_says_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_kernel_of_a_training_step_has_a_cuda_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "is_available", lambda: True)
     missing = {name for name, found in kernels.dialects().items() if "cuda" not in found}
-    # Words for the host; the CPU's memory order, captured steps and groups (a GPU updates many tensors by a launch of its
-    # own); optimizers that the experiments do not use.
+    # Words for the host; the CPU's memory order, captured steps and groups (a GPU updates many tensors in a launch of
+    # its own); optimizers that the experiments do not use.
     rare = {name for name in missing if name.endswith(("_update", "_update_group"))} - {"sgd_update", "adam_update"}
     assert missing <= rare | {"random_words", "to_channels_last", *fused.__all__}
 
