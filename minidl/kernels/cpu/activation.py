@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.shared import GRAIN, OPTIONS, exponential, flat
 from minidl.kernels.cpu.threads import parallel_region
 

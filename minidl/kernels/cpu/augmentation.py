@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minidl.backend.layout import from_channels_last
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.philox import fill_words, halves
 from minidl.kernels.cpu.shared import GRAIN, OPTIONS
 from minidl.kernels.cpu.threads import parallel_region

@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.conv_tile_gradients import exact_tiles
 from minidl.kernels.cpu.conv_tiles import ALONE, WIDTH

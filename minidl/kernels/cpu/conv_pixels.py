@@ -20,9 +20,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minidl.kernels.cpu.blas import split_gemm
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.memory import address_of, copy_items, zero_items
 
 __all__ = [

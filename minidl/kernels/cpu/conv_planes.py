@@ -14,9 +14,10 @@ Tiles, chunks and axes as in conv_pixels.py; planes are (N, C, H + 2*padding, W 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minidl.kernels.cpu.blas import split_gemm
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import LEAST_TILES, PARALLEL, SERIAL, fill_bias, rows_per_tile
 from minidl.kernels.cpu.memory import address_of, copy_items, zero_items
 

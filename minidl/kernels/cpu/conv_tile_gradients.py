@@ -25,8 +25,9 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.conv_tiles import ALONE, WIDTH, pad_rows
 from minidl.kernels.cpu.memory import address_of, copy_items, zero_items

@@ -22,9 +22,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minidl.kernels.cpu import winograd_transforms as transforms
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.conv_tile_gradients import ONE_RUN, exact_tiles
 from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows, tiles_across

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, prange, types
+from numba import cfunc, prange, types
 from numba.extending import intrinsic
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.conv_tiles import ALONE
 from minidl.kernels.cpu.memory import address_of

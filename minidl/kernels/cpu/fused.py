@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minidl.backend.layout import channels_last, from_channels_last
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv import convolve_fused, convolve_pooled
 from minidl.kernels.cpu.gemm import gemm_fused
 from minidl.kernels.cpu.normalization import (

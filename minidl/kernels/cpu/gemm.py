@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, prange
 
 from minidl.kernels.cpu.blas import SMALL_PRODUCT, single_thread, split_gemm
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
 from minidl.kernels.cpu.dot_tiles import AVAILABLE as DOT_TILES
 from minidl.kernels.cpu.dot_tiles import dot_product

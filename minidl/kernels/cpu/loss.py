@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from minidl.kernels.cpu.activation import exponential_row
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.shared import OPTIONS
 
 __all__ = ["cross_entropy_backward", "cross_entropy_forward"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit, prange
+from numba import prange
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.optimizer import BLOCK
 from minidl.kernels.cpu.shared import EXACT, GRAIN, flat_in_place
 from minidl.kernels.cpu.threads import parallel_region

@@ -17,9 +17,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.lib.array_utils import byte_bounds
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.memory import array_at
 from minidl.kernels.cpu.optimizer import BLOCK, _adam_piece, _sgd_piece, adam_update, sgd_update
 from minidl.kernels.cpu.shared import EXACT, GRAIN

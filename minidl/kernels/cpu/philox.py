@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.shared import OPTIONS
 from minidl.kernels.plain.philox import KEY_STEPS, MULTIPLIERS, WORD
 

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from minidl.backend.layout import channels_last, from_channels_last
+from minidl.kernels.cpu.caching import njit
 
 __all__ = ["EXACT", "GRAIN", "OPTIONS", "exponential", "flat", "flat_in_place"]
 
