@@ -235,42 +235,51 @@ def test_layout(shape: Any, how: str, dtype: Any, seed: int) -> None:
         assert memory.flags.c_contiguous
 
 
-@given(
-    case=windows, images=st.booleans(), how=st.tuples(layouts, layouts), dtype=dtypes, mode=st.sampled_from([0, 1, 2])
-)
-@some(90)
-def test_pooling(case: dict[str, Any], images: bool, how: Any, dtype: Any, mode: int) -> None:
-    """Maxima (with their positions), means over windows, and gradients; in some cases of many images."""
-    if images and case["shape"][0] == 1:
-        case = {**case, "shape": (120, *case["shape"][1:])}
-    if case["seed"] % 3 == 0:  # the common pooling, which has kernels of its own
-        case = {**case, "kernel": (2, 2), "stride": (2, 2), "pad": (False, False), "dilation": (1, 1)}
-    padding, output = sizes(case, case["dilation"] if mode == 0 else (1, 1))
-    make = tied if mode == 0 else normal
-    x = lay(make(*case["shape"], seed=case["seed"], dtype=dtype), how[0])
+def many(case: dict[str, Any], wanted: bool) -> dict[str, Any]:
+    """The case, where wanted of more images than one piece of work has."""
+    return {**case, "shape": (120, *case["shape"][1:])} if wanted and case["shape"][0] == 1 else case
+
+
+@given(case=windows, large=st.booleans(), pairs=st.booleans(), how=st.tuples(layouts, layouts), dtype=dtypes)
+@some(60)
+def test_max_pooling(case: dict[str, Any], large: bool, pairs: bool, how: Any, dtype: Any) -> None:
+    case = many(case, large)
+    if pairs:  # the common pooling has kernels of its own, one for few channels and one for many
+        N, C, H, W = case["shape"]
+        common = {"kernel": (2, 2), "stride": (2, 2), "pad": (False, False), "dilation": (1, 1), "ceil_mode": False}
+        case = {**case, **common, "shape": (N, 17 if C > 1 else 1, H + 1, W + 1)}
+    padding, output = sizes(case, case["dilation"])
+    x = lay(tied(*case["shape"], seed=case["seed"], dtype=dtype), how[0])
     grad = lay(normal(*case["shape"][:2], *output, seed=1).astype(dtype), how[1])
-    window = case["kernel"], case["stride"], padding
-    exact = 1e-11 if dtype == np.float64 else 1e-6
-    if mode == 0:
-        forward, plain_forward = twins("pooling", "max_pool2d_forward")
-        backward, plain_backward = twins("pooling", "max_pool2d_backward")
-        y, positions = forward(x, *window, case["dilation"], output)
-        expected, expected_positions = plain_forward(x, *window, case["dilation"], output)
-        np.testing.assert_array_equal(y, expected)
-        np.testing.assert_array_equal(positions, expected_positions)
-        np.full(x.shape, 7, dtype)  # what is freed here is likely what the kernel is given to write its result into
-        dx = backward(grad, lay(positions, how[0]), x.shape, *window, case["dilation"])
-        wide = plain_backward(widened(grad), positions, x.shape, *window, case["dilation"])
-    else:
-        rest = case["ceil_mode"], 3 if mode == 2 else None
-        forward, plain_forward = twins("pooling", "avg_pool2d_forward")
-        backward, plain_backward = twins("pooling", "avg_pool2d_backward")
-        y = forward(x, *window, output, *rest)
-        close(y, plain_forward(widened(x), *window, output, *rest), exact)
-        dx = backward(grad, x.shape, *window, *rest)
-        wide = plain_backward(widened(grad), x.shape, *window, *rest)
+    window = case["kernel"], case["stride"], padding, case["dilation"]
+    forward, plain_forward = twins("pooling", "max_pool2d_forward")
+    backward, plain_backward = twins("pooling", "max_pool2d_backward")
+    y, positions = forward(x, *window, output)
+    expected, expected_positions = plain_forward(x, *window, output)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(positions, expected_positions)
+    positions = lay(positions, how[0])
+    used = [np.full(x.shape, 7, dtype) for _ in range(4)]
+    del used  # so that in the memory which the kernel is given it does not find zeros by chance
+    dx = backward(grad, positions, x.shape, *window)
     assert y.dtype == dx.dtype == dtype
-    close(dx, wide, exact)
+    close(dx, plain_backward(widened(grad), positions, x.shape, *window), 1e-11 if dtype == np.float64 else 1e-6)
+
+
+@given(
+    case=windows, large=st.booleans(), count_include_pad=st.booleans(), divisor=st.sampled_from([None, 3]),
+    how=st.tuples(layouts, layouts), dtype=dtypes,
+)  # fmt: skip
+@some(50)
+def test_average_pooling(
+    case: dict[str, Any], large: bool, count_include_pad: bool, divisor: int | None, how: Any, dtype: Any
+) -> None:
+    case = many(case, large)
+    padding, output = sizes(case, (1, 1))
+    window, rest = (case["kernel"], case["stride"], padding), (count_include_pad, divisor)
+    agree(("pooling", "avg_pool2d_forward"), [normal(*case["shape"])], how, dtype, *window, output, *rest)
+    grad = normal(*case["shape"][:2], *output)
+    agree(("pooling", "avg_pool2d_backward"), [grad], how[1:], dtype, case["shape"], *window, *rest)
 
 
 @given(
