@@ -24,41 +24,71 @@ NETWORKS: list[tuple[str, dict[str, Any], int]] = [
 SIZE = {"vgg11": 32}
 
 
-def largest_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-
-
-@pytest.mark.parametrize(("name", "arguments", "parameters"), NETWORKS, ids=[row[0] for row in NETWORKS])
-def test_outputs_and_a_training_step(name: str, arguments: dict[str, Any], parameters: int) -> None:
+def twins(name: str, arguments: dict[str, Any]) -> tuple[Any, Any]:
     torch.manual_seed(1)
     theirs = getattr(torchvision.models, name)(weights=None, **arguments)
     ours = getattr(models, name)(**arguments)
+    load_from_torch(ours, theirs)
+    return ours, theirs
+
+
+def images(name: str, dtype: Any) -> np.ndarray:
+    size = SIZE.get(name, 48)
+    return np.random.default_rng(0).standard_normal((4, 3, size, size)).astype(dtype)
+
+
+def largest_difference(ours: np.ndarray, theirs: np.ndarray, least: float = 0.0) -> float:
+    """Relative to the largest element of theirs, or to ``least`` where that is larger."""
+    return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), least))
+
+
+def check_training_step(ours: Any, theirs: Any, x: np.ndarray, allowed: float) -> None:
+    """Loss, gradients of all parameters and running statistics of one step, relative to the largest of each."""
+    labels = np.array([0, 3, 9, 3])
+    loss = nn.functional.cross_entropy(ours.train()(minidl.from_numpy(x)), minidl.from_numpy(labels))
+    other = torch.nn.functional.cross_entropy(theirs.train()(torch.from_numpy(x)), torch.from_numpy(labels))
+    assert loss.item() == pytest.approx(other.item(), rel=allowed)
+    loss.backward()
+    other.backward()
+    wanted = {key: p.grad.numpy() for key, p in theirs.named_parameters()}
+    # A bias whose effect the next batch norm takes away has no gradient but rounding.
+    least = 1e-3 * max(np.abs(gradient).max() for gradient in wanted.values())
+    errors = {key: largest_difference(p.grad.numpy(), wanted[key], least) for key, p in ours.named_parameters()}
+    assert {key: error for key, error in errors.items() if not error < allowed} == {}
+    buffers = dict(theirs.named_buffers())
+    for key, buffer in ours.named_buffers():
+        assert largest_difference(buffer.numpy(), buffers[key].numpy()) < allowed, key
+
+
+@pytest.mark.parametrize(("name", "arguments", "parameters"), NETWORKS, ids=[row[0] for row in NETWORKS])
+def test_keys_outputs_and_a_training_step(name: str, arguments: dict[str, Any], parameters: int) -> None:
+    """In float32. In training the biases of batch norm keep most sums away from 0: where one of them rounds to the
+    other side of a ReLU's kink, the gradients of these few pixels differ by a tenth, torch's own from torch's in
+    float64 too.
+    """
+    ours, theirs = twins(name, arguments)
     assert sum(p.numel() for p in ours.parameters()) == parameters
     assert list(state_of(ours)) == list(state_of(theirs))
     assert state_of(ours) == state_of(theirs)
-    load_from_torch(ours, theirs)
-    size = SIZE.get(name, 48)
-    x = np.random.default_rng(0).standard_normal((4, 3, size, size), dtype=np.float32)
-    labels = np.array([0, 3, 9, 3])
+    x = images(name, np.float32)
     with torch.no_grad():
         expected = theirs.eval()(torch.from_numpy(x)).numpy()
     with minidl.no_grad():
         assert largest_difference(ours.eval()(minidl.from_numpy(x)).numpy(), expected) < 1e-4
-    # In float64: so deep a network has units within float32's rounding of ReLU's kink, which fall to either side of it.
-    ours.train().double()
-    theirs.train().double()
-    x = x.astype(np.float64)
-    loss = nn.functional.cross_entropy(ours(minidl.from_numpy(x)), minidl.from_numpy(labels))
-    other = torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(labels))
-    assert loss.item() == pytest.approx(other.item(), rel=1e-10)
-    loss.backward()
-    other.backward()
-    wanted = dict(theirs.named_parameters())
-    errors = {key: largest_difference(p.grad.numpy(), wanted[key].grad.numpy()) for key, p in ours.named_parameters()}
-    assert {key: error for key, error in errors.items() if not error < 1e-7} == {}
-    buffers = dict(theirs.named_buffers())
-    for key, buffer in ours.named_buffers():
-        np.testing.assert_allclose(buffer.numpy(), buffers[key].numpy(), rtol=1e-9, atol=1e-11, err_msg=key)
+        for module in ours.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.bias.fill_(3)
+    for other in theirs.modules():
+        if isinstance(other, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(other.bias, 3)
+    check_training_step(ours, theirs, x, 1e-3)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [row[:2] for row in NETWORKS[:3]], ids=[row[0] for row in NETWORKS[:3]])
+def test_a_training_step_in_double_precision(name: str, arguments: dict[str, Any]) -> None:
+    """With the weights as they are drawn: no sum is so close to 0 that float64 decides about it."""
+    ours, theirs = twins(name, arguments)
+    check_training_step(ours.double(), theirs.double(), images(name, np.float64), 1e-9)
 
 
 def test_first_values_follow_torchvisions_rules() -> None:
