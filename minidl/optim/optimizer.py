@@ -174,6 +174,8 @@ class Optimizer:
     def _update_all(self) -> None:
         for group in self.param_groups:
             left = self._update_gathered(group) if self.group_kernel else group["params"]
+            if not left:
+                continue
             parameters = self._with_gradients(left)
             done = self.update_many(parameters, group)
             for parameter in parameters:
