@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from minidl.errors import ArgumentError, DTypeError
-from minidl.nn.module import Module, frame, indent, module_hint
+from minidl.nn.module import Module, frame, indent
+from minidl.nn.tree import module_hint
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
