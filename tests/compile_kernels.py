@@ -39,6 +39,7 @@ def compile_all(dtype: str) -> None:
         kernels.relu_backward(images, kernels.relu_forward(images))
         kernels.leaky_relu_backward(images, kernels.leaky_relu_forward(images, 0.1), 0.1)
         kernels.sigmoid_backward(images, kernels.sigmoid_forward(images))
+        kernels.erf(images)
         pooled, positions = kernels.max_pool2d_forward(images, dilation=(1, 1), output_size=half, **window)
         kernels.max_pool2d_backward(pooled, positions, images.shape, dilation=(1, 1), **window)
         pooled, positions = kernels.max_pool2d_relu_forward(images, dilation=(1, 1), output_size=half, **window)

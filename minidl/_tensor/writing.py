@@ -108,9 +108,9 @@ class Writing(Description):
         """self *= other, in place."""
         return self._in_place("mul_", arithmetic.mul, other)
 
-    def div_(self: Self, other: Any) -> Self:
+    def div_(self: Self, other: Any, *, rounding_mode: str | None = None) -> Self:
         """self /= other, in place."""
-        return self._in_place("div_", arithmetic.div, other)
+        return self._in_place("div_", arithmetic.div, other, rounding_mode=rounding_mode)
 
     def pow_(self: Self, exponent: Any) -> Self:
         """self **= exponent, in place."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.function import Function
+from minidl.autograd.modes import state
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.backend.dtypes import float32, uint8
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.promotion import as_tensor_like, cast, promote, require_tensor, result_type
 
 __all__ = ["add", "broadcast_shape", "div", "maximum", "minimum", "mul", "neg", "pow", "sub", "unbroadcast", "where"]
@@ -291,12 +292,20 @@ def minimum(input: Any, other: Any) -> Any:
     return _broadcast("minimum", Extremum, *promote("minimum", input, other), larger=False)
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where condition holds, else other.
+_MISSING: Any = object()
 
-    condition: a bool tensor; input, other: tensors or numbers; the three shapes broadcast. Source: torch.where.
+
+def where(condition: Any, input: Any = _MISSING, other: Any = _MISSING) -> Any:
+    """input where condition holds, else other; with condition alone, the places where it is true (not 0).
+
+    condition: a bool tensor; input, other: tensors or numbers; the three shapes broadcast. The places are a tuple of
+    int64 tensors, one for each axis. Source: torch.where.
     """
     require_tensor("where", condition)
+    if input is _MISSING and other is _MISSING:
+        return _places(condition)
+    if input is _MISSING or other is _MISSING:
+        raise ArgumentError("where", expected="input and other, or neither", got="one of them")
     if condition.data.dtype.kind != "b":
         raise DTypeError("where", expected="a bool condition", got=str(condition.data.dtype), hint="Compare first.")
     if not isinstance(input, BaseTensor) and not isinstance(other, BaseTensor):
@@ -305,3 +314,15 @@ def where(condition: Any, input: Any, other: Any) -> Any:
         input = condition._make(xp.asarray(input, dtype))
     a, b = promote("where", as_tensor_like(condition, input), as_tensor_like(condition, other))
     return _broadcast("where", Where, condition, a, b)
+
+
+def _places(condition: Any) -> tuple[Any, ...]:
+    """Where a tensor is not 0: one int64 tensor for each axis."""
+    if state.recorder is not None:
+        raise GraphError(
+            "where",
+            expected="input and other inside a captured step",
+            got="a condition alone: the size of the result depends on values",
+        )
+    array = condition.data if condition.data.ndim else condition.data.reshape(1)
+    return tuple([condition._make(places) for places in namespace(array).nonzero(array)])
