@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 
 from minidl._tensor import Tensor, host_generator
-from minidl.backend.arrays import asarray, is_array, namespace, to_device
+from minidl.backend.arrays import asarray as array_on
+from minidl.backend.arrays import is_array, namespace, shared, to_device
 from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 
 __all__ = [
     "arange",
     "as_tensor",
+    "asarray",
     "empty",
     "eye",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -43,6 +46,7 @@ def _array(data: Any, dtype: Any) -> Any:
     """Values as an array with torch's default dtypes: Python floats are float32, integers int64."""
     if isinstance(data, Tensor):
         data = data.data
+    data = _from_elsewhere("tensor", data)
     if not is_array(data):
         if isinstance(data, (list, tuple)) and _holds_tensor(data):
             data = _nested(data)
@@ -54,9 +58,30 @@ def _array(data: Any, dtype: Any) -> Any:
             dtype = float32
     elif isinstance(data, np.generic):  # NumPy's scalars count as arrays, but nothing can be written into them
         data = np.asarray(data)
-    if data.dtype.kind not in "biuf":
-        raise DTypeError("tensor", expected="numbers", got=str(data.dtype))
+    _check_dtype("tensor", data)
     return data if dtype is None else data.astype(as_dtype(dtype), copy=False)
+
+
+def _from_elsewhere(who: str, data: Any) -> Any:
+    """Another library's array as ours, its memory shared; anything else as it is."""
+    array = None if is_array(data) else shared(who, data)
+    return data if array is None else array
+
+
+def _check_dtype(who: str, array: Any) -> None:
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise DTypeError(who, expected="numbers", got=str(array.dtype))
+    if not array.dtype.isnative:
+        hint = "Use array.astype(array.dtype.newbyteorder())."
+        raise DTypeError(who, expected="this machine's byte order", got=str(array.dtype), hint=hint)
+
+
+def _around(who: str, array: Any) -> Tensor:
+    """A tensor that shares the array's memory, with torch's warning where it cannot be written."""
+    _check_dtype(who, array)
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        warn_of_slip(f"{who}: the array is read-only; in-place writes into the tensor will fail. Copy it to write.")
+    return Tensor(array)
 
 
 def _holds_tensor(values: Any) -> bool:
@@ -79,20 +104,49 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` as a tensor, sharing memory where nothing has to change; a tensor comes back as itself."""
+    """``data`` as a tensor, sharing memory where nothing has to change; a tensor comes back as itself.
+
+    data: as for ``tensor``, or another library's array (NumPy, PyTorch, CuPy, whatever speaks DLPack or CUDA's array
+    interface), which keeps its dtype and is shared. Source: torch.as_tensor.
+    """
     if isinstance(data, Tensor):
         return data.to(device=device, dtype=dtype)
     array = _array(data, dtype)
-    return Tensor(array if device is None else to_device(array, Device(device)))
+    return _around("as_tensor", array if device is None else to_device(array, Device(device)))
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
+    """``obj`` as a tensor, as ``as_tensor`` gives it.
+
+    copy: True for memory of its own in any case, False to raise an ArgumentError where sharing is impossible. The array
+    API's name for it. Source: torch.asarray.
+    """
+    source = obj if isinstance(obj, Tensor) else _from_elsewhere("asarray", obj)
+    result = as_tensor(source, dtype, device)
+    if result is not source and result.data is not source:
+        if copy is False:
+            raise ArgumentError("asarray", expected="an object to share", got=type(obj).__name__, hint="Allow a copy.")
+        return result
+    return result.clone() if copy else result
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A CPU tensor that shares the array's memory. Source: torch.from_numpy."""
+    """A CPU tensor that shares the array's memory; warns of a read-only one. Source: torch.from_numpy."""
     if not isinstance(array, np.ndarray):
         raise DTypeError("from_numpy", expected="a NumPy array", got=type(array).__name__, hint="Use minidl.tensor.")
-    if array.dtype.kind not in "biuf":
-        raise DTypeError("from_numpy", expected="numbers", got=str(array.dtype))
-    return Tensor(array)
+    return _around("from_numpy", array)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array: NumPy's, PyTorch's, CuPy's, JAX's.
+
+    ext_tensor: any object with ``__dlpack__`` and ``__dlpack_device__``, on the CPU or a GPU. Raises DTypeError for
+    what has none and for complex numbers, DeviceError for another device, ArgumentError for what its library does not
+    give away, such as a PyTorch tensor that requires a gradient. Source: torch.from_dlpack.
+    """
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise DTypeError("from_dlpack", expected="an object with __dlpack__", got=type(ext_tensor).__name__)
+    return _around("from_dlpack", shared("from_dlpack", ext_tensor))
 
 
 def _size(who: str, size: tuple[Any, ...]) -> tuple[int, ...]:
@@ -106,7 +160,7 @@ def _size(who: str, size: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _filled(who: str, size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     array = np.full(_size(who, size), value, as_dtype(dtype or float32))
-    return Tensor(asarray(array, device=_device(device)), requires_grad)
+    return Tensor(array_on(array, device=_device(device)), requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -154,23 +208,23 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
         raise ArgumentError("arange", expected="a step that leads from start to end", got=f"{start}, {end}, {step}")
     if dtype is None:
         dtype = int64 if all(isinstance(v, int) for v in (start, end, step)) else float32
-    return Tensor(asarray(np.arange(start, end, step).astype(as_dtype(dtype)), device=_device(device)))
+    return Tensor(array_on(np.arange(start, end, step).astype(as_dtype(dtype)), device=_device(device)))
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``steps`` numbers evenly spaced from start to end, both included. Source: torch.linspace."""
     if steps < 0:
         raise ArgumentError("linspace", expected="steps of at least 0", got=str(steps))
-    return Tensor(asarray(np.linspace(start, end, steps).astype(as_dtype(dtype or float32)), device=_device(device)))
+    return Tensor(array_on(np.linspace(start, end, steps).astype(as_dtype(dtype or float32)), device=_device(device)))
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The identity matrix (n, n), or (n, m) with ones on its diagonal. Source: torch.eye."""
-    return Tensor(asarray(np.eye(n, m, dtype=as_dtype(dtype or float32)), device=_device(device)))
+    return Tensor(array_on(np.eye(n, m, dtype=as_dtype(dtype or float32)), device=_device(device)))
 
 
 def _random(values: np.ndarray, dtype: Any, device: Any, requires_grad: bool = False) -> Tensor:
-    return Tensor(asarray(values.astype(as_dtype(dtype), copy=False), device=_device(device)), requires_grad)
+    return Tensor(array_on(values.astype(as_dtype(dtype), copy=False), device=_device(device)), requires_grad)
 
 
 def rand(

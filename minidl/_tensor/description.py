@@ -11,7 +11,7 @@ from minidl.autograd.modes import state
 from minidl.backend.arrays import device_of, to_device
 from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import bool_, float32, int64
-from minidl.errors import DeviceError, DTypeError, GraphError, ShapeError
+from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.ops import reduction
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def not_while_recording(who: str) -> None:
 
 
 class Description(BaseTensor):
-    """Shape, dtype, device, and the ways out: numbers, lists, NumPy arrays, text."""
+    """Shape, dtype, device, and the ways out: numbers, lists, text (arrays: protocols.py)."""
 
     __slots__ = ()
 
@@ -116,28 +116,6 @@ class Description(BaseTensor):
         """Its elements as nested lists of Python numbers."""
         not_while_recording("tolist")
         return self.data.tolist()
-
-    def numpy(self) -> np.ndarray:
-        """Its NumPy array, shared: writing into it is not seen by the version counter.
-
-        Raises DeviceError on a GPU (no hidden transfers) and GraphError where a gradient is required.
-        """
-        not_while_recording("numpy")
-        if self.requires_grad:
-            raise GraphError(
-                "numpy", expected="a tensor that needs no gradient", got="one that does", hint="Use .detach().numpy()."
-            )
-        if not isinstance(self.data, np.ndarray):
-            raise DeviceError(
-                "numpy", expected="a CPU tensor", got=f"one on {self.device}", hint='Use .to("cpu") first.'
-            )
-        return self.data
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
 
     def __bool__(self) -> bool:
         not_while_recording("bool")

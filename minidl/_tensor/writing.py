@@ -49,6 +49,13 @@ class Writing(Description):
         self._version.value += 1
 
     def _check_writable(self, who: str) -> None:
+        if not getattr(self.data.flags, "writeable", True):  # CuPy knows no read-only arrays
+            raise ArgumentError(
+                who,
+                expected="memory that may be written",
+                got="a read-only array, or one element spread over several places by expand",
+                hint="Write into a clone().",
+            )
         if not (self.requires_grad and state.enabled):
             return
         if self._edge is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.backend import gpu
 from minidl.backend.device import CPU, Device
-from minidl.errors import DeviceError
+from minidl.errors import ArgumentError, DeviceError
 
 __all__ = [
     "as_result",
@@ -21,6 +21,7 @@ __all__ = [
     "is_gpu_array",
     "namespace",
     "on_device_of",
+    "shared",
     "to_device",
     "to_numpy",
 ]
@@ -48,6 +49,27 @@ def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:
     gpu.require(device.index)
     with gpu.cupy().cuda.Device(device.index), gpu.explain_out_of_memory("to"):
         return gpu.cupy().asarray(value, dtype)
+
+
+def shared(who: str, value: Any) -> Any:
+    """An array over the memory of another library's array, through DLPack or CUDA's array interface; None for what has
+    neither. DeviceError for a device that is neither CPU nor GPU, ArgumentError for what its library does not give."""
+    try:
+        if not hasattr(value, "__dlpack__"):
+            return gpu.cupy().asarray(value) if hasattr(value, "__cuda_array_interface__") else None
+        kind, index = value.__dlpack_device__()
+        if kind in (1, 3):  # DLPack's numbers: the host's memory, the same pinned for a GPU
+            return np.from_dlpack(value)
+        if kind in (2, 13):  # a GPU's memory, the same managed
+            gpu.require(index)
+            with gpu.cupy().cuda.Device(index):
+                return gpu.cupy().from_dlpack(value)
+    except (BufferError, RuntimeError, NotImplementedError) as error:
+        if isinstance(error, DeviceError):
+            raise
+        got = f"{type(value).__module__}.{type(value).__name__}: {error}"
+        raise ArgumentError(who, expected="an array whose memory can be shared", got=got) from error
+    raise DeviceError(who, expected="an array on the CPU or an NVIDIA GPU", got=f"one on DLPack's device {kind}")
 
 
 def as_result(value: Any, like: Any) -> Any:

@@ -76,7 +76,11 @@ class Index(Function):
     def forward(self, x: Any, index: Any) -> Any:
         self.index, self.shape = index, x.shape
         part, rest = resolve(x, index)
-        return part[rest]
+        result = part[rest]
+        if type(result) is not type(part):  # NumPy gives one element as a number: a copy, where torch gives a view
+            places = rest if isinstance(rest, tuple) else (rest,)
+            result = part[places + (Ellipsis,)]
+        return result
 
     def backward(self, grad: Any) -> Any:
         return ScatterAdd.evaluate(grad, index=self.index, shape=self.shape)

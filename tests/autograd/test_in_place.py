@@ -101,6 +101,9 @@ def test_the_optimizers_write_between_forward_and_backward_is_seen() -> None:
         lambda y: y.T,
         lambda y: y.detach(),
         lambda y: y[0][1:],
+        lambda y: y[0, 1],
+        lambda y: y[0][1],
+        lambda y: y[..., 0, 1],
     ],
 )
 def test_views_share_the_count(view: Callable[[Any], Any]) -> None:
@@ -112,6 +115,15 @@ def test_views_share_the_count(view: Callable[[Any], Any]) -> None:
             view(y).zero_()
         with pytest.raises(error):
             z.backward()
+
+
+@pytest.mark.parametrize("index", [(0, 1), (-1, -1), (..., 1, 0)])
+def test_a_single_element_is_a_view_too(index: Any) -> None:
+    for library in (minidl, torch):
+        x = leaf(library).detach()
+        x[index].fill_(9.0)
+        assert (x.numpy() == 9.0).sum() == 1
+        assert x[index].item() == 9.0
 
 
 def test_a_write_to_the_whole_is_seen_through_a_saved_view() -> None:

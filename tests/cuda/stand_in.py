@@ -22,36 +22,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from stand_in_memory import (
+    CUDARuntimeError,
+    Memory,
+    MemoryPool,
+    OutOfMemoryError,
+    capture_forbids,
+    owned,
+    poison,
+    root_of,
+)
 
 __all__ = ["CUDARuntimeError", "OutOfMemoryError", "StandIn", "ndarray"]
-
-ALIGNMENT = 512  # of every allocation, as in CuPy's pool
-
-
-class CUDARuntimeError(RuntimeError):
-    """What CuPy raises for a CUDA error."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class OutOfMemoryError(MemoryError):
-    """What CuPy raises when the device is full."""
-
-
-OutOfMemoryError.__module__ = "cupy.cuda.memory"
-
-
-def _capture_forbids(what: str) -> CUDARuntimeError:
-    return CUDARuntimeError(900, f"cudaErrorStreamCaptureUnsupported: {what} while a stream is being captured")
-
-
-class _Memory:
-    """What ``ndarray.data`` is: an address."""
-
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
 
 
 class Device:
@@ -153,37 +135,6 @@ class Stream:
         return graph
 
 
-def poison(memory: np.ndarray) -> None:
-    """NaN for floats, a number that is no sensible index or count for integers."""
-    memory[...] = np.nan if memory.dtype.kind == "f" else np.iinfo(memory.dtype).max if memory.dtype.kind in "iu" else 1
-
-
-class MemoryPool:
-    """Counts what was allocated through it; memory itself is NumPy's."""
-
-    def __init__(self) -> None:
-        self.bytes = self.limit = 0
-
-    def set_limit(self, size: int) -> None:
-        self.limit = size
-
-    def malloc(self, size: int) -> None:
-        if self.limit and self.bytes + size > self.limit:
-            raise OutOfMemoryError(f"Out of memory allocating {size:,} bytes (allocated so far: {self.bytes:,} bytes).")
-        self.bytes += size
-
-    def free(self, size: int) -> None:
-        self.bytes -= size
-
-    def used_bytes(self) -> int:
-        return self.bytes
-
-    def total_bytes(self) -> int:
-        return self.bytes
-
-    def free_all_blocks(self) -> None: ...
-
-
 class StandIn:
     """One stand-in device library: the module, its state and its counters. ``now`` is the one that is installed."""
 
@@ -203,22 +154,22 @@ class StandIn:
     def synchronized(self, what: str) -> None:
         """The host waits for the device."""
         if self.stream.is_capturing():
-            raise _capture_forbids(what)
+            raise capture_forbids(what)
         self.synchronizations += 1
 
     def allocated(self, array: np.ndarray) -> None:
         """An array has got memory of its own."""
         self.pool.malloc(array.nbytes)
-        weakref.finalize(_root(array), self.pool.free, array.nbytes).atexit = False
+        weakref.finalize(root_of(array), self.pool.free, array.nbytes).atexit = False
         if self.stream.tape is not None:
-            self.stream.allocated[id(_root(array))] = array
+            self.stream.allocated[id(root_of(array))] = array
 
     def work(self, action: Callable[[], None], *written: np.ndarray) -> None:
         """Do what changes ``written`` and nothing else; on a capturing stream note it, to be done again."""
         stream = self.stream
         if stream.tape is not None:
             for memory in written:
-                root = _root(memory)
+                root = root_of(memory)
                 own = any(np.may_share_memory(memory, room) for room in stream.allocated.values())
                 if not own and id(root) not in stream.undo:
                     stream.undo[id(root)] = root, root.copy()
@@ -235,20 +186,6 @@ class StandIn:
         found.to_host = self.to_host[before[1] :]
         found.synchronizations = self.synchronizations - before[2]
         found.replays = self.replays - before[3]
-
-
-def _root(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory."""
-    return array if array.base is None else array.base  # type: ignore[return-value]
-
-
-def _owned(values: np.ndarray) -> np.ndarray:
-    """The values in C order in memory of their own, aligned as CuPy's."""
-    room = np.zeros(values.nbytes + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
-    memory = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    memory[...] = values
-    return memory
 
 
 class ndarray:
@@ -269,12 +206,18 @@ class ndarray:
     itemsize = property(lambda self: self._array.itemsize)
     nbytes = property(lambda self: self._array.nbytes)
     flags = property(lambda self: self._array.flags)
-    data = property(lambda self: _Memory(self._array.ctypes.data))
+    data = property(lambda self: Memory(self._array.ctypes.data))
     T = property(lambda self: self.transpose())
     __cuda_array_interface__ = property(lambda self: {**self._array.__array_interface__, "version": 3})
 
     def __len__(self) -> int:
         return len(self._array)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.device.id
+
+    def __dlpack__(self, stream: Any = None, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)  # the host's memory, named the device's
 
     def __array__(self, *arguments: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -432,7 +375,7 @@ def _compute(function: Callable[[], Any]) -> Any:
     with np.errstate(all="ignore"):
         first = function()
     several = isinstance(first, tuple)
-    results = [_owned(np.asarray(r)) for r in (first if several else (first,))]
+    results = [owned(np.asarray(r)) for r in (first if several else (first,))]
     for result in results:
         StandIn.now.allocated(result)
 
@@ -586,7 +529,7 @@ def _new(name: str) -> Callable[..., Any]:
         made = getattr(np, name)(_deep(shape), *values, **options)
         if not name.startswith("empty"):
             return _compute(lambda: made)
-        memory = _owned(made)  # whatever was there, and no work on the device
+        memory = owned(made)  # whatever was there, and no work on the device
         poison(memory)
         StandIn.now.allocated(memory)
         return ndarray(memory)
@@ -601,11 +544,20 @@ def _module(state: StandIn) -> Any:
     def asarray(value: Any, dtype: Any = None, order: str | None = None, **_: Any) -> ndarray:
         if isinstance(value, ndarray):
             return value if dtype is None or value.dtype == dtype else value.astype(dtype)
+        if hasattr(value, "__cuda_array_interface__"):
+            host = types.SimpleNamespace(owner=value, __array_interface__=value.__cuda_array_interface__)
+            return ndarray(np.asarray(host), value)
         host = np.array(value, dtype)
         if state.stream.is_capturing():
-            raise _capture_forbids("a copy from pageable memory of the host")
+            raise capture_forbids("a copy from pageable memory of the host")
         state.to_device.append(host.nbytes)
         return _compute(lambda: host)
+
+    def from_dlpack(value: Any) -> ndarray:
+        kind, index = value.__dlpack_device__()
+        assert kind == 2, "only memory of a device"
+        host = types.SimpleNamespace(__dlpack__=value.__dlpack__, __dlpack_device__=lambda: (1, 0))
+        return ndarray(np.from_dlpack(host), value, Device(index))
 
     def asnumpy(value: Any) -> np.ndarray:
         return value.get() if isinstance(value, ndarray) else np.asarray(value)
@@ -636,6 +588,7 @@ def _module(state: StandIn) -> Any:
         asarray=asarray,
         array=lambda value, dtype=None: asarray(value, dtype).copy(),
         asnumpy=asnumpy,
+        from_dlpack=from_dlpack,
         ascontiguousarray=ascontiguousarray,
         put_along_axis=put_along_axis,
         get_default_memory_pool=lambda: state.default_pool,
@@ -664,7 +617,7 @@ def _cuda(state: StandIn) -> Any:
 
     def memcpy_async(to: int, source: int, size: int, kind: int, stream: int) -> None:
         if state.stream.is_capturing():
-            raise _capture_forbids("a copy from pageable memory of the host")
+            raise capture_forbids("a copy from pageable memory of the host")
         assert kind == 1, "only copies to the device"
         state.to_device.append(size)
         ctypes.memmove(to, source, size)
