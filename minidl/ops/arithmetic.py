@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.autograd.base import BaseTensor
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
 from minidl.backend.arrays import ignore_float_errors, namespace
@@ -259,7 +259,7 @@ def _rounded_division(a: Any, b: Any, mode: str) -> Any:
     return _RoundedDivision.apply(a, b, mode=mode)
 
 
-def neg(input: Any) -> Any:
+def neg(input: T) -> T:
     """-input. Booleans are refused. Source: torch.neg."""
     require_tensor("neg", input)
     if input.data.dtype.kind == "b":
@@ -280,13 +280,13 @@ def pow(input: Any, exponent: Any) -> Any:
         return _broadcast("pow", Pow, a, b)
 
 
-def maximum(input: Any, other: Any) -> Any:
+def maximum(input: T, other: Any) -> T:
     """The larger of the two, element by element; NaN wins; ties share the gradient. Source: torch.maximum."""
     require_tensor("maximum", input, other)
     return _broadcast("maximum", Extremum, *promote("maximum", input, other), larger=True)
 
 
-def minimum(input: Any, other: Any) -> Any:
+def minimum(input: T, other: Any) -> T:
     """The smaller of the two, element by element; NaN wins; ties share the gradient. Source: torch.minimum."""
     require_tensor("minimum", input, other)
     return _broadcast("minimum", Extremum, *promote("minimum", input, other), larger=False)

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from minidl.autograd.base import BaseTensor
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError
@@ -84,7 +84,7 @@ def logical_not(input: Any) -> Any:
     return Not.apply(input)
 
 
-def isnan(input: Any) -> Any:
+def isnan(input: T) -> T:
     """Where the elements are NaN: a bool tensor. Source: torch.isnan."""
     require_tensor("isnan", input)
     return ne(input, input)
