@@ -7,6 +7,7 @@ runs through that list.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -356,10 +357,14 @@ def _copied(result: Any) -> Any:
 
 
 class Captured:
-    """What ``capture`` returns; call it as the step itself. ``recordings`` says how many it holds."""
+    """What ``capture`` returns; call it as the step itself. ``recordings`` says how many it holds.
+
+    Threads that call the same one take turns: a recording has one set of places for its arrays.
+    """
 
     def __init__(self, step: Callable[..., Any]) -> None:
         self.step = step
+        self._turn = threading.Lock()
         self._programs: dict[Any, list[_Program]] = {}
 
     @property
@@ -375,6 +380,10 @@ class Captured:
             raise GraphError(
                 "capture", expected="no capture inside a capture", got="one", hint="Capture the outer step."
             )
+        with self._turn:
+            return self._replay_or_record(arguments)
+
+    def _replay_or_record(self, arguments: tuple[Tensor, ...]) -> Any:
         key = (state.enabled, *[(a.data.shape, a.data.dtype, a._requires_grad) for a in arguments])
         programs = self._programs.setdefault(key, [])
         for program in programs:

@@ -201,6 +201,7 @@ conv2d_weight_gradient = _kernel(conv.conv2d_weight_gradient)
 im2col = _kernel(conv.im2col)
 col2im = _kernel(conv.col2im)
 gemm = _kernel(matrix.gemm)
+matmul = _kernel(matrix.matmul)
 channel_sum = _kernel(matrix.channel_sum)
 linear_backward = _kernel(matrix.linear_backward)
 

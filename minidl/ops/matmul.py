@@ -8,7 +8,6 @@ from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
-from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError, dims
 from minidl.ops.arithmetic import unbroadcast
 from minidl.ops.promotion import require_float, require_tensor, same_dtype
@@ -25,7 +24,7 @@ class MatMul(Function):
         need_a, need_b = self.needs_input_grad
         self.shapes = a.shape, b.shape
         self.save_for_backward(a if need_b else None, b if need_a else None)
-        return kernels.gemm(a, b) if a.ndim == b.ndim == 2 and a.dtype.kind == "f" else namespace(a).matmul(a, b)
+        return kernels.gemm(a, b) if a.ndim == b.ndim == 2 and a.dtype.kind == "f" else kernels.matmul(a, b)
 
     def backward(self, grad: Any) -> Any:
         a, b = self.saved_tensors

@@ -16,6 +16,8 @@ from minidl.kernels.cpu import blas
 from minidl.kernels.cpu import gemm as cpu
 from minidl.kernels.plain import gemm as plain
 
+from .arrays import normal
+
 needs_blas = pytest.mark.skipif(not blas.AVAILABLE, reason="no OpenBLAS to call from Numba")
 DIALECTS = [pytest.param(plain, id="plain"), pytest.param(cpu, id="cpu", marks=needs_blas)]
 
@@ -82,6 +84,31 @@ def test_bits_do_not_depend_on_threads() -> None:
     finally:
         numba.set_num_threads(threads)
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((3, 5, 4), (3, 4, 6)), ((2, 1, 5, 4), (3, 4, 1)), ((4, 2), (5, 2, 3)), ((0, 2, 3), (3, 2)), ((2, 3, 0), (0, 4))],
+)
+def test_products_in_a_row(dialect: Any, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.standard_normal(a), np.swapaxes(rng.standard_normal((*b[:-2], b[-1], b[-2])), -1, -2)
+    expected = torch.from_numpy(x) @ torch.from_numpy(y)
+    got = dialect.matmul(x, y)
+    assert got.shape == tuple(expected.shape)
+    np.testing.assert_allclose(got, expected.numpy(), rtol=1e-12, atol=1e-14)
+
+
+@needs_blas
+def test_products_in_a_row_have_the_same_bits_beside_another_thread() -> None:
+    """Whoever is inside single_thread() takes OpenBLAS's threads from everybody."""
+    for M, K, N in ((52, 46, 229), (141, 128, 201)):  # NumPy makes the first product, gemm the second
+        a, b = normal(2, M, K), normal(1, N, K).swapaxes(1, 2)  # (1, N, K) -> (1, K, N)
+        alone = cpu.matmul(a, b)
+        with blas.single_thread():
+            assert cpu.matmul(a, b).tobytes() == alone.tobytes()
+        np.testing.assert_allclose(alone, np.matmul(a, b), rtol=1e-10, atol=1e-12)
 
 
 @needs_blas

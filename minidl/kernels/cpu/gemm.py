@@ -21,7 +21,7 @@ from minidl.kernels.cpu.dot_tiles import dot_product
 from minidl.kernels.cpu.memory import address_of
 from minidl.kernels.cpu.threads import parallel_region
 
-__all__ = ["channel_sum", "gemm", "gemm_fused", "linear_backward"]
+__all__ = ["channel_sum", "gemm", "gemm_fused", "linear_backward", "matmul"]
 
 Array = Any
 
@@ -32,6 +32,8 @@ MOST_PIECES, LEAST_PIECE = 16, 16
 MOST_ROW_PIECES, LEAST_ROWS = 8, 64
 # Products of fewer multiplications take less time on one thread than waking the others does.
 SERIAL_PRODUCT = 250_000
+# In a row of products that holds for each of them up to here: the threads would be woken as often.
+SERIAL_IN_A_ROW = 1_000_000
 # With fewer columns the tiles of dot_tiles.py leave threads without work.
 LEAST_DOT_COLUMNS = 16
 # Rows whose channel sums are added up before they are added to the other pieces'.
@@ -114,6 +116,24 @@ def gemm_fused(a: Array, b: Array, bias: Array | None, relu: bool) -> Array:
                     _multiply_parallel(a, ta, b, tb, bias, c, piece, SMALL_PRODUCT)
     if relu:
         np.maximum(c, 0, out=c)
+    return c
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """As in plain/gemm.py; small products by NumPy, large ones one after the other by gemm.
+
+    The last bits of NumPy's large products depend on the number of OpenBLAS's threads, and so on whether another Python
+    thread is inside single_thread() just then.
+    """
+    (M, K), N = a.shape[-2:], b.shape[-1]
+    if M * N * K <= SERIAL_IN_A_ROW:
+        with single_thread():
+            return np.matmul(a, b)
+    leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    c = np.empty((*leading, M, N), a.dtype)
+    a, b = (np.broadcast_to(x, (*leading, *x.shape[-2:])) for x in (a, b))
+    for place in np.ndindex(*leading):
+        c[place] = gemm(a[place], b[place])
     return c
 
 

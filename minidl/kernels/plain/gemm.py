@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["channel_sum", "gemm", "linear_backward"]
+from minidl.backend.arrays import namespace
+
+__all__ = ["channel_sum", "gemm", "linear_backward", "matmul"]
 
 Array = Any
 
@@ -18,6 +20,11 @@ def gemm(a: Array, b: Array, bias: Array | None = None) -> Array:
     if bias is not None:
         y += bias
     return y
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Matrix products: a (..., M, K), b (..., K, N) -> (..., M, N); leading axes broadcast, else ValueError."""
+    return namespace(a).matmul(a, b)
 
 
 def channel_sum(x: Array) -> Array:
