@@ -41,6 +41,10 @@ def kl_div(input: T, target: Any, reduction: str = "mean", log_target: bool = Fa
     return sum(losses) / input.data.shape[0]
 
 
+# What torch's kernels divide by at least: 1e-12, written there as a float32.
+_LEAST_SPREAD = 9.999999960041972e-13
+
+
 class BinaryCrossEntropy(Function):
     """-(t max(log x, -100) + (1 - t) max(log(1 - x), -100)); dx = grad (x - t) / max(x (1 - x), 1e-12)."""
 
@@ -55,7 +59,7 @@ class BinaryCrossEntropy(Function):
         need_x, need_target = self.needs_input_grad
         grad_x = grad_target = None
         if need_x:
-            grad_x = grad * (x - target) / Clamp.evaluate(x * (1 - x), minimum=1e-12, maximum=None)
+            grad_x = grad * (x - target) / Clamp.evaluate(x * (1 - x), minimum=_LEAST_SPREAD, maximum=None)
         if need_target:
             logs = (Clamp.evaluate(f.evaluate(v), minimum=-100, maximum=None) for f, v in ((Log1p, -x), (Log, x)))
             lost, won = logs

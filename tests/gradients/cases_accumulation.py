@@ -100,8 +100,7 @@ LOGSUMEXP = [
     Case(
         "logsumexp: integers",
         lambda d: (d.normal(2), d.integers(0, 9, 2, 3)),
-        lambda m, x, i: (i.logsumexp(1).to(x.dtype), x * 1.0),
-        forward=1e-6,
+        lambda m, x, i: (i.logsumexp(1), x * 1.0),
     ),
 ]
 

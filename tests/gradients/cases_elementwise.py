@@ -51,7 +51,6 @@ def unary(name: str, draw: str) -> list[Case]:
             f"{name}: of integers",
             lambda d: (d.normal(3), d.integers(-3, 4, 3)),
             lambda m, x, i: (call(m, i), x * 1.0),
-            forward=1e-6,  # in float32
             **no,
         ),
     ]

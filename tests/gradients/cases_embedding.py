@@ -42,7 +42,6 @@ def shortened(name: str, **options: Any) -> Case:
         call,
         constant=(1,),
         second_order="0",
-        forward=1e-6,
     )
 
 
