@@ -79,7 +79,7 @@ class Adam(Optimizer):
         chosen = together(parameters, self.state)
         launches: dict[Any, tuple[list[Tensor], list[list[Any]]]] = {}
         for parameter in chosen:
-            graph.each_step(partial(self._count, parameter))
+            graph.each_step(partial(lambda p: count_step(self.state[p]), parameter))
             step = self._step(parameter)  # may differ: some parameters may have joined later
             buffers = [self.buffer(parameter, name)[0] for name in ("exp_avg", "exp_avg_sq")]
             if group["amsgrad"]:
@@ -121,7 +121,7 @@ class Adam(Optimizer):
             group["weight_decay"],
             group["decoupled_weight_decay"],
             group["maximize"],
-            self._count(parameter),
+            count_step(self.state[parameter]),
         )
 
     def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -148,10 +148,6 @@ class Adam(Optimizer):
             group["maximize"],
             gathered.memo,
         )
-
-    def _count(self, parameter: Tensor) -> int:
-        """Count this step, from 1. As in torch the count is a float32 tensor on the CPU, whatever the parameter is."""
-        return count_step(self.state[parameter])
 
 
 class AdamW(Adam):
