@@ -9,8 +9,8 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +28,11 @@ class BadInput(Exception):
 
 @dataclass(frozen=True)
 class Example:
-    """What is particular to an example: its real data set, the size of its images, and its defaults."""
+    """What is particular to an example: its real data set, the size of its images, and its defaults.
+
+    ``learning_rates``: the default for each optimizer. ``settings``: the options that this example has beside the
+    common ones, and their defaults; ``add_options`` tells the parser of them (there the default is None).
+    """
 
     name: str
     data: str
@@ -38,6 +42,9 @@ class Example:
     batch_size: int
     optimizer: str
     smallest_batch: int = 1
+    learning_rates: Mapping[str, float] = field(default_factory=lambda: LEARNING_RATES)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None
 
 
 @dataclass
@@ -56,6 +63,7 @@ class Options:
     out: Path
     resume: bool
     predict: list[Path]
+    settings: dict[str, Any]  # those of the example's own options
     finished: int = 0  # epochs that are safely on the disk
 
     def file(self, kind: str, ending: str) -> Path:
@@ -126,12 +134,15 @@ def _parser(example: Example, description: str) -> argparse.ArgumentParser:
     add("--epochs", type=integer(0), default=example.epochs, metavar="N", help=f"default: {example.epochs}")
     least = example.smallest_batch
     add("--batch-size", type=integer(least), metavar="N", help=f"at least {least} (default: {example.batch_size})")
-    add("--lr", type=positive, metavar="X", help="learning rate (default: 0.01 for sgd, 0.001 for adam and adamw)")
-    add("--optimizer", choices=list(LEARNING_RATES), help=f"default: {example.optimizer}; sgd has momentum 0.9")
+    rates = ", ".join(f"{rate:g} for {name}" for name, rate in example.learning_rates.items())
+    add("--lr", type=positive, metavar="X", help=f"learning rate (default: {rates})")
+    add("--optimizer", choices=list(example.learning_rates), help=f"default: {example.optimizer}; sgd has momentum 0.9")
     add("--seed", type=integer(0), metavar="N", help="of initial weights, order and augmentation (default: 0)")
     add("--out", type=Path, metavar="FOLDER", help=f"for all results (default: runs/{example.name}-DATA)")
     add("--resume", action="store_true", help="go on after the last finished epoch of the run in --out")
     add("--predict", nargs="+", type=Path, default=[], metavar="IMAGE", help="classify images by the weights in --out")
+    if example.add_options is not None:
+        example.add_options(parser)
     return parser
 
 
@@ -149,13 +160,24 @@ def integer(least: int) -> Callable[[str], int]:
 
 
 def positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
+
+
+def share(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to less than 1, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _options(given: argparse.Namespace, example: Example) -> Options:
@@ -164,10 +186,11 @@ def _options(given: argparse.Namespace, example: Example) -> Options:
     data = _choose_data(given, example)
     out = given.out or Path("runs") / f"{example.name}-{data}"
     defaults: dict[str, Any] = {"batch_size": example.batch_size, "optimizer": example.optimizer, "seed": 0}
+    defaults.update(example.settings)
     if given.resume and not given.predict:
         defaults = _settings_of_run(given, example, out / f"checkpoint-{data}.safetensors", data)
     chosen = {name: getattr(given, name) if getattr(given, name) is not None else defaults[name] for name in defaults}
-    lr = given.lr if given.lr is not None else defaults.get("lr", LEARNING_RATES[chosen["optimizer"]])
+    lr = given.lr if given.lr is not None else defaults.get("lr", example.learning_rates[chosen["optimizer"]])
     return Options(
         example=example,
         device=device,
@@ -181,6 +204,7 @@ def _options(given: argparse.Namespace, example: Example) -> Options:
         out=out,
         resume=given.resume,
         predict=given.predict,
+        settings={name: chosen[name] for name in example.settings},
     )
 
 
@@ -235,7 +259,8 @@ def _announce_shapes(example: Example) -> None:
 
 
 def _settings_of_run(given: argparse.Namespace, example: Example, path: Path, data: str) -> dict[str, Any]:
-    """Batch size, learning rate, optimizer and seed of the run to go on with; they cannot be changed half-way."""
+    """Batch size, learning rate, optimizer, seed and the example's own settings of the run to go on with; they cannot
+    be changed half-way."""
     if not path.is_file():
         raise BadInput(
             f"--resume: there is no {path}, so no epoch of a run with {data} was finished there. Name its folder with "
@@ -243,19 +268,22 @@ def _settings_of_run(given: argparse.Namespace, example: Example, path: Path, da
         )
     about = minidl.train.read_notes(path).get("about")
     names = ("batch_size", "lr", "optimizer", "seed")
-    if not isinstance(about, dict) or not {"example", "data", *names} <= set(about):
+    own = about.get("settings", {}) if isinstance(about, dict) else None
+    known = isinstance(about, dict) and isinstance(own, dict) and {"example", "data", *names} <= set(about)
+    if not known or (about["example"] == example.name and set(own) != set(example.settings)):
         raise BadInput(f"--resume: {path} was not written by this example.")
     if (about["example"], about["data"]) != (example.name, data):
         raise BadInput(f"--resume: {path} is a run of {about['example']}.py with {about['data']}, not with {data}.")
-    for name in names:
+    settings = {name: about[name] for name in names} | own
+    for name, value in settings.items():
         asked = getattr(given, name)
-        if asked is not None and asked != about[name]:
+        if asked is not None and asked != value:
             option = f"--{name.replace('_', '-')}"
             raise BadInput(
-                f"--resume: the run in {path.parent} was started with {option} {about[name]}, not {asked}; leave the "
+                f"--resume: the run in {path.parent} was started with {option} {value}, not {asked}; leave the "
                 "option out, or start anew in another --out."
             )
-    return {name: about[name] for name in names}
+    return settings
 
 
 def load_data(options: Options) -> ImageData:
@@ -270,8 +298,12 @@ def load_data(options: Options) -> ImageData:
 
 
 def make_optimizer(options: Options, model: nn.Module) -> optim.Optimizer:
-    """The optimizer that was asked for, over all parameters."""
+    """The optimizer that was asked for, over all parameters that are not frozen."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    momentum = options.settings.get("momentum", 0.9)
     if options.optimizer == "sgd":
-        return optim.SGD(model.parameters(), lr=options.lr, momentum=0.9)
+        return optim.SGD(parameters, lr=options.lr, momentum=momentum)
+    if momentum != 0.9:
+        raise BadInput(f"--momentum: {options.optimizer} has none; leave it out, or choose --optimizer sgd.")
     kind = optim.Adam if options.optimizer == "adam" else optim.AdamW
-    return kind(model.parameters(), lr=options.lr)
+    return kind(parameters, lr=options.lr)

@@ -104,7 +104,7 @@ class Run:
         options, epochs = self.options, len(self.history)
         probabilities, labels = train.predict(self.model, test_loader)
         accuracy = train.accuracy(probabilities, labels)
-        name = f"{TITLES[self.data.name]}, {type(self.model).__name__}"
+        name = f"{TITLES[self.data.name]}, {options.settings.get('model', type(self.model).__name__)}"
         after = f"after {epochs} epoch{'' if epochs == 1 else 's'}"
         self._save()
         written = [options.file("weights", "safetensors"), options.file("history", "json")]
@@ -126,17 +126,27 @@ class Run:
             options.say(f"written: {path}")
 
 
-def predict_images(options: Options, model: nn.Module) -> None:
-    """Classify the user's images by the weights of an earlier run; print the three likeliest classes of each."""
+def about_weights(options: Options) -> dict[str, Any]:
+    """The settings of the run whose weights are to predict, as they stand in its file."""
     weights = options.file("weights", "safetensors")
     if not weights.is_file():
         raise BadInput(f"--predict: there is no {weights}; train first, or name the folder of a run with --out.")
     try:
         about = json.loads(minidl.train.load_metadata(weights)["minidl"])
-        known = about["model"], about["classes"], about["image"], about["mean"], about["std"]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        known = {"model", "classes", "image", "mean", "std"} <= set(about)
+        fits = set(options.settings) == set(about.get("settings", {}))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BadInput(f"--predict: {weights} was not written by this example.") from error
-    name, classes, (height, width, channels), mean, std = known
+    if not known or not fits:
+        raise BadInput(f"--predict: {weights} was not written by this example.")
+    return about
+
+
+def predict_images(options: Options, model: nn.Module) -> None:
+    """Classify the user's images by the weights of an earlier run; print the three likeliest classes of each."""
+    weights, about = options.file("weights", "safetensors"), about_weights(options)
+    name, classes, mean, std = about["model"], about["classes"], about["mean"], about["std"]
+    height, width, channels = about["image"]
     if name != type(model).__name__:
         raise BadInput(f"--predict: {weights} holds the weights of {name}, not of {type(model).__name__}.")
     try:
@@ -214,6 +224,7 @@ def _about(options: Options, data: ImageData, model: nn.Module, loader: DataLoad
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),
+        **({"settings": options.settings} if options.settings else {}),
         "minidl": minidl.__version__,
         "python": platform.python_version(),
     }
