@@ -37,9 +37,11 @@ from minidl.backend.random import Generator, default_generator, manual_seed
 from minidl.capture import capture
 from minidl.errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError
 from minidl.ops.accumulation import cumsum, logsumexp, prod
-from minidl.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
-from minidl.ops.arithmetic import add, div, maximum, minimum, mul, neg, pow, sub, where
+from minidl.ops.activation import relu, tanh
+from minidl.ops.activation_smooth import sigmoid
+from minidl.ops.arithmetic import add, div, mul, neg, pow, sub
 from minidl.ops.arrangement import flip, roll, tile, tril, triu
+from minidl.ops.choice import maximum, minimum, where
 from minidl.ops.comparison import allclose, eq, equal, ge, gt, isnan, le, lt, ne
 from minidl.ops.elementwise import (
     abs,
@@ -58,16 +60,16 @@ from minidl.ops.elementwise import (
     sqrt,
     square,
 )
+from minidl.ops.extrema import amax, amin, argmax, argmin, max, min
 from minidl.ops.gather import gather
+from minidl.ops.joining import cat, chunk, split, stack
 from minidl.ops.linear_algebra import bmm, dot, einsum, mm, mv, outer
 from minidl.ops.matmul import matmul
 from minidl.ops.norms import norm
 from minidl.ops.promotion import result_type
-from minidl.ops.reduction import all, amax, amin, any, argmax, argmin, max, mean, min, std, sum, var
+from minidl.ops.reduction import all, any, mean, std, sum, var
 from minidl.ops.shape import (
     broadcast_to,
-    cat,
-    chunk,
     clone,
     flatten,
     is_tensor,
@@ -75,14 +77,13 @@ from minidl.ops.shape import (
     permute,
     ravel,
     reshape,
-    split,
     squeeze,
-    stack,
     swapaxes,
     transpose,
     unflatten,
     unsqueeze,
 )
+from minidl.ops.softmax import log_softmax, softmax
 from minidl.train.weights import load, save
 
 float = float32

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from minidl._tensor.writing import Writing
 from minidl.errors import ShapeError
-from minidl.ops import accumulation, activation, arithmetic, arrangement, elementwise, shape
+from minidl.ops import accumulation, activation, activation_smooth, arithmetic, arrangement, elementwise, shape
 
 __all__ = ["InPlace"]
 
@@ -80,7 +80,7 @@ class InPlace(Writing):
 
     def sigmoid_(self: Self) -> Self:
         """1 / (1 + exp(-self)), in place."""
-        return self._in_place("sigmoid_", activation.sigmoid)
+        return self._in_place("sigmoid_", activation_smooth.sigmoid)
 
     def tanh_(self: Self) -> Self:
         """The hyperbolic tangent, in place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidl._tensor.methods import Methods
-from minidl.ops import accumulation, arithmetic, arrangement, elementwise, gather, linear_algebra, norms, shape
+from minidl.ops import accumulation, arrangement, choice, elementwise, gather, linear_algebra, norms, shape
 
 if TYPE_CHECKING:
     from minidl._tensor.tensor import Tensor
@@ -48,4 +48,4 @@ class Mathematics(Methods):
 
     def where(self: Self, condition: Tensor, other: Any) -> Self:
         """This tensor where the condition holds, else ``other``; see minidl.where."""
-        return arithmetic.where(condition, self, other)
+        return choice.where(condition, self, other)

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidl._tensor.description import Description
 from minidl.errors import ShapeError
-from minidl.ops import activation, arithmetic, arrangement, comparison, elementwise, matmul, reduction, shape
+from minidl.ops import (
+    activation,
+    activation_smooth,
+    arithmetic,
+    arrangement,
+    choice,
+    comparison,
+    elementwise,
+    extrema,
+    joining,
+    matmul,
+    reduction,
+    shape,
+    softmax,
+)
 
 if TYPE_CHECKING:
     from minidl._tensor.tensor import Tensor
@@ -52,8 +66,8 @@ class Methods(Description):
         return comparison.ne(self, other)
 
     neg = arithmetic.neg
-    maximum = arithmetic.maximum
-    minimum = arithmetic.minimum
+    maximum = choice.maximum
+    minimum = choice.minimum
     isnan = comparison.isnan
 
     exp = elementwise.exp
@@ -67,21 +81,21 @@ class Methods(Description):
 
     relu = activation.relu
     tanh = activation.tanh
-    sigmoid = activation.sigmoid
-    softmax = activation.softmax
-    log_softmax = activation.log_softmax
+    sigmoid = activation_smooth.sigmoid
+    log_softmax = softmax.log_softmax
+    softmax = softmax.softmax
     matmul = matmul.matmul
 
     sum = reduction.sum
     mean = reduction.mean
     var = reduction.var
     std = reduction.std
-    max = reduction.max
-    min = reduction.min
-    amax = reduction.amax
-    amin = reduction.amin
-    argmax = reduction.argmax
-    argmin = reduction.argmin
+    max = extrema.max
+    min = extrema.min
+    amax = extrema.amax
+    amin = extrema.amin
+    argmax = extrema.argmax
+    argmin = extrema.argmin
     all = reduction.all
     any = reduction.any
 
@@ -96,8 +110,8 @@ class Methods(Description):
     unsqueeze = shape.unsqueeze
     expand = shape.expand
     broadcast_to = shape.broadcast_to
-    split = shape.split
-    chunk = shape.chunk
+    split = joining.split
+    chunk = joining.chunk
     flip = arrangement.flip
     clone = shape.clone
     contiguous = shape.contiguous

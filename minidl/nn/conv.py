@@ -13,7 +13,7 @@ from minidl.nn import init
 from minidl.nn.arguments import whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
-from minidl.ops.conv_axes import numbers
+from minidl.ops.windows import numbers
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"]
 

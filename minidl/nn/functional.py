@@ -1,8 +1,8 @@
 """The operations of ``minidl.ops`` under the names and argument orders of ``torch.nn.functional``."""
 
-from minidl.ops.activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from minidl.ops.activation import leaky_relu, relu, tanh
 from minidl.ops.activation_piecewise import hardswish, hardtanh, prelu, relu6
-from minidl.ops.activation_smooth import elu, gelu, glu, logsigmoid, mish, selu, silu, softplus
+from minidl.ops.activation_smooth import elu, gelu, glu, logsigmoid, mish, selu, sigmoid, silu, softplus
 from minidl.ops.attention import scaled_dot_product_attention
 from minidl.ops.conv import conv2d
 from minidl.ops.conv_axes import conv1d, conv3d, conv_transpose2d
@@ -19,14 +19,16 @@ from minidl.ops.normalization import batch_norm
 from minidl.ops.norms import cosine_similarity, normalize
 from minidl.ops.padding import pad
 from minidl.ops.patches import fold, pixel_shuffle, unfold
-from minidl.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from minidl.ops.pooling import avg_pool2d, max_pool2d
 from minidl.ops.pooling_axes import (
     adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
     adaptive_max_pool1d,
     adaptive_max_pool2d,
     avg_pool1d,
     max_pool1d,
 )
+from minidl.ops.softmax import log_softmax, softmax
 
 __all__ = [
     "adaptive_avg_pool1d",

@@ -8,7 +8,7 @@ from minidl._tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.nn import functional as F
 from minidl.nn.module import Module
-from minidl.ops.conv_axes import numbers
+from minidl.ops.windows import numbers
 
 __all__ = ["AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "MaxPool1d"]
 

@@ -11,8 +11,8 @@ from minidl._tensor import Tensor
 from minidl.autograd.modes import no_grad
 from minidl.backend.arrays import ignore_float_errors
 from minidl.errors import ArgumentError, DTypeError
+from minidl.ops.joining import stack
 from minidl.ops.norms import vector_norm
-from minidl.ops.shape import stack
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 

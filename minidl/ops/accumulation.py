@@ -11,10 +11,10 @@ from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import DTypeError
 from minidl.ops.arrangement import Flip
-from minidl.ops.elementwise import Exp, as_float
-from minidl.ops.promotion import cast, require_tensor
+from minidl.ops.elementwise import Exp
+from minidl.ops.joining import cat
+from minidl.ops.promotion import as_float, cast, require_tensor
 from minidl.ops.reduction import Axes, normalize_axes
-from minidl.ops.shape import cat
 
 __all__ = ["cumsum", "logsumexp", "prod"]
 

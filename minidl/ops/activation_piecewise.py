@@ -8,7 +8,7 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.activation_smooth import pointwise, real
-from minidl.ops.arithmetic import Where
+from minidl.ops.choice import Where
 from minidl.ops.promotion import require_float, same_dtype
 
 __all__ = ["hardswish", "hardtanh", "prelu", "relu6"]

@@ -1,4 +1,4 @@
-"""Smooth activations: GELU, SiLU, Mish, softplus, the exponential linear units, gated linear units."""
+"""Smooth activations: sigmoid, GELU, SiLU, Mish, softplus, the exponential linear units, gated linear units."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from minidl import kernels
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.activation import Sigmoid, sigmoid, tanh
-from minidl.ops.arithmetic import Where
+from minidl.ops.activation import tanh
+from minidl.ops.choice import Where
 from minidl.ops.elementwise import Erf, Exp
-from minidl.ops.promotion import require_float
+from minidl.ops.promotion import as_float, require_float
 from minidl.ops.reduction import normalize_axes
 
-__all__ = ["elu", "gelu", "glu", "logsigmoid", "mish", "pointwise", "selu", "silu", "softplus"]
+__all__ = ["elu", "gelu", "glu", "logsigmoid", "mish", "pointwise", "selu", "sigmoid", "silu", "softplus"]
 
 
 def pointwise(who: str, function: Callable[[Any], Any], input: Any, inplace: bool) -> Any:
@@ -172,3 +173,30 @@ def glu(input: T, dim: int = -1) -> T:
     values: Any = input
     whole: tuple[Any, ...] = (slice(None),) * axis
     return values[whole + (slice(0, length // 2),)] * sigmoid(values[whole + (slice(length // 2, None),)])
+
+
+class Sigmoid(Function):
+    def forward(self, x: Any) -> Any:
+        y = kernels.sigmoid_forward(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad: Any) -> Any:
+        return SigmoidGradient.evaluate(grad, *self.saved_tensors)
+
+
+class SigmoidGradient(Function):
+    """grad * y * (1 - y)."""
+
+    def forward(self, grad: Any, y: Any) -> Any:
+        self.save_for_backward(grad, y)
+        return kernels.sigmoid_backward(grad, y)
+
+    def backward(self, grad: Any) -> Any:
+        inner, y = self.saved_tensors
+        return SigmoidGradient.evaluate(grad, y), grad * inner * (1 - 2 * y)
+
+
+def sigmoid(input: T) -> T:
+    """1 / (1 + exp(-input)), element by element; integers give float32. Source: torch.sigmoid."""
+    return Sigmoid.apply(as_float("sigmoid", input))

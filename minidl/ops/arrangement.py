@@ -9,10 +9,11 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.arithmetic import Where
+from minidl.ops.choice import Where
+from minidl.ops.joining import cat
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import normalize_axes
-from minidl.ops.shape import cat, clone, expand, reshape
+from minidl.ops.shape import clone, expand, reshape
 
 __all__ = ["flip", "roll", "tile", "tril", "triu"]
 

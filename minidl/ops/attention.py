@@ -8,12 +8,13 @@ from typing import Any
 from minidl.autograd.base import T
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.activation import softmax
-from minidl.ops.arithmetic import broadcast_shape, where
+from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.choice import where
 from minidl.ops.dropout import dropout
 from minidl.ops.matmul import matmul
 from minidl.ops.promotion import require_float, require_tensor, same_dtype
 from minidl.ops.shape import expand, reshape
+from minidl.ops.softmax import softmax
 
 __all__ = ["scaled_dot_product_attention"]
 

@@ -5,25 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd.base import T
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.conv import Conv2d, Conv2dInputGradient
 from minidl.ops.padding import pad
 from minidl.ops.promotion import require_float, same_dtype
+from minidl.ops.windows import numbers
 
 __all__ = ["conv1d", "conv3d", "conv_transpose2d"]
 
 AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
-_COUNTS = {1: "an integer", 2: "an integer or a pair of integers", 3: "an integer or three integers"}
-
-
-def numbers(who: str, name: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
-    """An argument given as one integer or one for each axis; each at least ``least``."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if len(values) not in (1, axes) or not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
-        raise DTypeError(who, expected=f"{name} as {_COUNTS[axes]}", got=repr(value))
-    if min(values) < least:
-        raise ArgumentError(who, expected=f"{name} of at least {least}", got=repr(value))
-    return tuple([v.__index__() for v in values]) * (axes // len(values))
 
 
 def _check(who: str, axes: int, input: Any, weight: Any, bias: Any, groups: Any, transposed: bool = False) -> Any:

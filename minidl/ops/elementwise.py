@@ -11,12 +11,12 @@ from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError
-from minidl.ops.arithmetic import Log, pow, where
-from minidl.ops.promotion import cast, require_tensor
+from minidl.ops.arithmetic import Log, pow
+from minidl.ops.choice import where
+from minidl.ops.promotion import as_float, cast, require_tensor
 
 __all__ = [
     "abs",
-    "as_float",
     "clamp",
     "cos",
     "erf",
@@ -32,12 +32,6 @@ __all__ = [
     "sqrt",
     "square",
 ]
-
-
-def as_float(who: str, input: Any) -> Any:
-    """The tensor itself if it is floating-point, else as float32, as torch's unary functions do."""
-    require_tensor(who, input)
-    return input if input.data.dtype.kind == "f" else cast(input, float32)
 
 
 class Exp(Function):

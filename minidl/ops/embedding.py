@@ -8,7 +8,7 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import check_same_device, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.arithmetic import where
+from minidl.ops.choice import where
 from minidl.ops.indexing import ScatterAdd
 from minidl.ops.norms import vector_norm
 from minidl.ops.promotion import require_float, require_tensor

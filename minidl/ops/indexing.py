@@ -9,6 +9,7 @@ from minidl.autograd.function import Function
 from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from minidl.ops.broadcasting import shape_of, unbroadcast
 
 __all__ = ["getitem", "index_put", "raw_index", "resolve"]
 
@@ -32,8 +33,7 @@ def raw_index(index: Any) -> Any:
 
 def _is_basic(index: Any) -> bool:
     """Whether an index takes every element at most once and gives a view: no arrays, no lists."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(i, list) or (is_array(i) and (i.ndim or i.dtype.kind == "b")) for i in parts)
+    return not any(map(_is_array_part, index if isinstance(index, tuple) else (index,)))
 
 
 def _has_mask(index: Any) -> bool:
@@ -108,7 +108,7 @@ class IndexPut(Function):
     """A copy of x with x[index] = value."""
 
     def forward(self, x: Any, value: Any, index: Any) -> Any:
-        self.index, self.value_shape = index, getattr(value, "shape", ())
+        self.index, self.value_shape = index, shape_of(value)
         result = x.copy()
         part, rest = resolve(result, index)
         part[rest] = value
@@ -119,12 +119,7 @@ class IndexPut(Function):
         if self.needs_input_grad[0]:
             from_x = IndexPut.evaluate(grad, 0, index=self.index)
         if self.needs_input_grad[1]:
-            taken = Index.evaluate(grad, index=self.index)
-            extra = taken.ndim - len(self.value_shape)
-            axes = tuple(
-                i for i in range(taken.ndim) if i < extra or (self.value_shape[i - extra] == 1 and taken.shape[i] != 1)
-            )
-            from_value = (taken.sum(axes) if axes else taken).reshape(self.value_shape)
+            from_value = unbroadcast(Index.evaluate(grad, index=self.index), self.value_shape)
         return from_x, from_value
 
 

@@ -9,7 +9,7 @@ from minidl.autograd.base import T
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.matmul import matmul
-from minidl.ops.pooling import AdaptiveAvgPool2d
+from minidl.ops.pooling_axes import AdaptiveAvgPool2d
 from minidl.ops.promotion import require_float
 
 __all__ = ["interpolate"]

@@ -13,10 +13,10 @@ from minidl.autograd.modes import is_grad_enabled
 from minidl.backend.arrays import check_same_device, device_of, ignore_float_errors, namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
-from minidl.ops.activation import Softmax, log_softmax
 from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import mean, sum
 from minidl.ops.shape import movedim, reshape, unsqueeze
+from minidl.ops.softmax import Softmax, log_softmax
 
 __all__ = ["check_reduction", "cross_entropy", "expects_scores", "mse_loss", "nll_loss"]
 

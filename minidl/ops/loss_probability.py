@@ -8,9 +8,10 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.activation import Sigmoid
-from minidl.ops.activation_smooth import LogSigmoid
-from minidl.ops.arithmetic import Log, broadcast_shape, where
+from minidl.ops.activation_smooth import LogSigmoid, Sigmoid
+from minidl.ops.arithmetic import Log
+from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.choice import where
 from minidl.ops.elementwise import Clamp, Log1p, exp, log
 from minidl.ops.loss import check_reduction, expects_scores
 from minidl.ops.loss_regression import difference, reduced

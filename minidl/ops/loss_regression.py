@@ -8,7 +8,7 @@ from typing import Any
 from minidl.autograd.base import T
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.activation_smooth import real
-from minidl.ops.arithmetic import where
+from minidl.ops.choice import where
 from minidl.ops.elementwise import abs
 from minidl.ops.loss import check_reduction
 from minidl.ops.promotion import require_float

@@ -9,7 +9,7 @@ from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
 from minidl.errors import DTypeError, ShapeError, dims
-from minidl.ops.arithmetic import unbroadcast
+from minidl.ops.broadcasting import unbroadcast
 from minidl.ops.promotion import require_float, require_tensor, same_dtype
 from minidl.ops.reduction import Expand
 from minidl.ops.shape import reshape

@@ -9,10 +9,12 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.arithmetic import broadcast_shape, where
+from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.choice import where
 from minidl.ops.elementwise import Abs, Sign, clamp
+from minidl.ops.extrema import amax, amin
 from minidl.ops.promotion import cast, promote, require_float, require_tensor
-from minidl.ops.reduction import Axes, amax, amin, normalize_axes, sum
+from minidl.ops.reduction import Axes, normalize_axes, sum
 from minidl.ops.shape import expand
 from minidl.ops.svd import singular_values
 

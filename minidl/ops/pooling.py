@@ -1,4 +1,4 @@
-"""Max, average and adaptive average pooling in two dimensions."""
+"""Max and average pooling in two dimensions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.kernels.geometry import pool_output_size
 from minidl.ops.promotion import require_float
 from minidl.ops.windows import Pair, batched, check_fits, pair
 
-__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "geometry_of", "max_pool2d"]
+__all__ = ["avg_pool2d", "geometry_of", "max_pool2d"]
 
 
 class MaxPool2d(Function):
@@ -88,28 +88,6 @@ class AvgPool2dGradient(Function):
 
     def backward(self, grad: Any) -> Any:
         return AvgPool2d.evaluate(grad, output_size=self.output_size, **self.geometry)
-
-
-class AdaptiveAvgPool2d(Function):
-    """The mean of each of oh x ow windows that cover the image as evenly as integers allow."""
-
-    def forward(self, x: Any, output_size: tuple[int, int]) -> Any:
-        self.shape = x.shape
-        return kernels.adaptive_avg_pool2d_forward(x, output_size)
-
-    def backward(self, grad: Any) -> Any:
-        return AdaptiveAvgPool2dGradient.evaluate(grad, input_shape=self.shape)
-
-
-class AdaptiveAvgPool2dGradient(Function):
-    """Each window's gradient shared evenly among its elements."""
-
-    def forward(self, grad: Any, input_shape: tuple[int, ...]) -> Any:
-        self.output_size = grad.shape[2:]
-        return kernels.adaptive_avg_pool2d_backward(grad, input_shape)
-
-    def backward(self, grad: Any) -> Any:
-        return AdaptiveAvgPool2d.evaluate(grad, output_size=self.output_size)
 
 
 def geometry_of(
@@ -194,24 +172,4 @@ def avg_pool2d(
     y: Any = AvgPool2d.apply(
         x, count_include_pad=bool(count_include_pad), divisor_override=divisor_override, **geometry
     )
-    return y.squeeze(0) if single else y
-
-
-def adaptive_avg_pool2d(input: T, output_size: Any) -> T:
-    """The mean over windows chosen so that the result has output_size; window i of n over length L is [iL/n, (i+1)L/n).
-
-    input: (N, C, H, W) or (C, H, W); output_size: one integer or two; None keeps the input's length. Result
-    (N, C, oh, ow). Raises ShapeError, ArgumentError, DTypeError. Source: torch.nn.functional.adaptive_avg_pool2d.
-    """
-    require_float("adaptive_avg_pool2d", input)
-    x: Any
-    x, single = batched("adaptive_avg_pool2d", input)
-    wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    if len(wanted) != 2:
-        raise DTypeError("adaptive_avg_pool2d", expected="output_size as one or two integers", got=repr(output_size))
-    filled = tuple(length if n is None else n for n, length in zip(wanted, x.data.shape[2:]))
-    sizes = pair("adaptive_avg_pool2d", "output_size", filled, 1)
-    if 0 in x.data.shape[1:]:
-        raise ShapeError("adaptive_avg_pool2d", expected="an image that is not empty", got=str(x.data.shape))
-    y: Any = AdaptiveAvgPool2d.apply(x, output_size=sizes)
     return y.squeeze(0) if single else y

@@ -1,22 +1,30 @@
-"""Pooling along one axis, made of pooling along two; adaptive max pooling along one and two."""
+"""Pooling along one axis, made of pooling along two; adaptive pooling along one and two."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from minidl import kernels
 from minidl.autograd.base import T
+from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.kernels.geometry import adaptive_bounds
-from minidl.ops import reduction
-from minidl.ops.conv_axes import numbers
+from minidl.ops import extrema
 from minidl.ops.gather import gather
-from minidl.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, ImageIndices, MaxPool2d, geometry_of
+from minidl.ops.pooling import AvgPool2d, ImageIndices, MaxPool2d, geometry_of
 from minidl.ops.promotion import require_float
 from minidl.ops.shape import expand
-from minidl.ops.windows import batched
+from minidl.ops.windows import batched, numbers, pair
 
-__all__ = ["adaptive_avg_pool1d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d", "max_pool1d"]
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "max_pool1d",
+]
 
 
 def _image(who: str, input: Any) -> Any:
@@ -112,7 +120,7 @@ def _adaptive_max(who: str, input: Any, size: tuple[int, int], return_indices: b
     # (oh, 1, kh, 1) and (1, ow, 1, kw) pick (N, C, oh, ow, kh, kw) from (N, C, H, W)
     row, column = rows[:, None, :, None], columns[None, :, None, :]
     windows = x[:, :, row, column]
-    y, position = reduction.max(windows.reshape(*windows.data.shape[:4], rows.shape[1] * columns.shape[1]), -1)
+    y, position = extrema.max(windows.reshape(*windows.data.shape[:4], rows.shape[1] * columns.shape[1]), -1)
     if single:
         y = y.squeeze(0)
     if not return_indices:
@@ -150,3 +158,45 @@ def adaptive_max_pool1d(input: T, output_size: Any, return_indices: bool = False
     image = _image(who, input)
     result = _adaptive_max(who, image, _one(who, "output_size", output_size, 1, 1), return_indices)
     return tuple([t.squeeze(-2) for t in result]) if return_indices else result.squeeze(-2)
+
+
+class AdaptiveAvgPool2d(Function):
+    """The mean of each of oh x ow windows that cover the image as evenly as integers allow."""
+
+    def forward(self, x: Any, output_size: tuple[int, int]) -> Any:
+        self.shape = x.shape
+        return kernels.adaptive_avg_pool2d_forward(x, output_size)
+
+    def backward(self, grad: Any) -> Any:
+        return AdaptiveAvgPool2dGradient.evaluate(grad, input_shape=self.shape)
+
+
+class AdaptiveAvgPool2dGradient(Function):
+    """Each window's gradient shared evenly among its elements."""
+
+    def forward(self, grad: Any, input_shape: tuple[int, ...]) -> Any:
+        self.output_size = grad.shape[2:]
+        return kernels.adaptive_avg_pool2d_backward(grad, input_shape)
+
+    def backward(self, grad: Any) -> Any:
+        return AdaptiveAvgPool2d.evaluate(grad, output_size=self.output_size)
+
+
+def adaptive_avg_pool2d(input: T, output_size: Any) -> T:
+    """The mean over windows chosen so that the result has output_size; window i of n over length L is [iL/n, (i+1)L/n).
+
+    input: (N, C, H, W) or (C, H, W); output_size: one integer or two; None keeps the input's length. Result
+    (N, C, oh, ow). Raises ShapeError, ArgumentError, DTypeError. Source: torch.nn.functional.adaptive_avg_pool2d.
+    """
+    require_float("adaptive_avg_pool2d", input)
+    x: Any
+    x, single = batched("adaptive_avg_pool2d", input)
+    wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise DTypeError("adaptive_avg_pool2d", expected="output_size as one or two integers", got=repr(output_size))
+    filled = tuple(length if n is None else n for n, length in zip(wanted, x.data.shape[2:]))
+    sizes = pair("adaptive_avg_pool2d", "output_size", filled, 1)
+    if 0 in x.data.shape[1:]:
+        raise ShapeError("adaptive_avg_pool2d", expected="an image that is not empty", got=str(x.data.shape))
+    y: Any = AdaptiveAvgPool2d.apply(x, output_size=sizes)
+    return y.squeeze(0) if single else y

@@ -10,7 +10,17 @@ from minidl.backend.arrays import asarray, device_of, is_array
 from minidl.backend.dtypes import as_dtype, bool_, float32, int64
 from minidl.errors import DTypeError
 
-__all__ = ["Cast", "as_tensor_like", "cast", "promote", "require_float", "require_tensor", "result_type", "same_dtype"]
+__all__ = [
+    "Cast",
+    "as_float",
+    "as_tensor_like",
+    "cast",
+    "promote",
+    "require_float",
+    "require_tensor",
+    "result_type",
+    "same_dtype",
+]
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -55,6 +65,12 @@ def require_float(who: str, *values: Any) -> None:
             raise DTypeError(
                 who, expected="a floating-point tensor", got=str(value.data.dtype), hint="Convert it with .float()."
             )
+
+
+def as_float(who: str, input: Any) -> Any:
+    """The tensor itself if it is floating-point, else as float32, as torch's unary functions do."""
+    require_tensor(who, input)
+    return input if input.data.dtype.kind == "f" else cast(input, float32)
 
 
 def same_dtype(who: str, first: Any, *others: Any) -> None:

@@ -1,42 +1,21 @@
-"""Reductions over axes: sums, means, variances, extrema."""
+"""Reductions over axes: sums, means, variances, truth."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-from minidl.autograd.base import BaseTensor, T
+from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
-from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.arithmetic import maximum, minimum
+from minidl.errors import ArgumentError, DTypeError
+from minidl.ops.broadcasting import unbroadcast
 from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = [
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "max",
-    "mean",
-    "min",
-    "normalize_axes",
-    "std",
-    "sum",
-    "var",
-]
+__all__ = ["all", "any", "mean", "normalize_axes", "std", "sum", "var"]
 
 Axes = int | tuple[int, ...] | list[int] | None
-
-
-class ValuesIndices(NamedTuple):
-    """What max and min over one axis give: the values, and where along the axis the first of them stands."""
-
-    values: Any
-    indices: Any
 
 
 def normalize_axes(who: str, dim: Axes, ndim: int) -> tuple[int, ...]:
@@ -79,69 +58,7 @@ class Expand(Function):
         return namespace(x).broadcast_to(x, shape)
 
     def backward(self, grad: Any) -> Any:
-        added = grad.ndim - len(self.original)
-        axes = tuple(i for i in range(grad.ndim) if i < added or (self.original[i - added] == 1 and grad.shape[i] != 1))
-        return (grad.sum(axes) if axes else grad).reshape(self.original)
-
-
-class Select(Function):
-    """The extremum along one axis; the whole gradient goes to the first element that has it."""
-
-    def forward(self, x: Any, axis: int, larger: bool) -> Any:
-        xp = namespace(x)
-        indices = xp.expand_dims((x.argmax if larger else x.argmin)(axis), axis)
-        self.axis, self.shape = axis, x.shape
-        self.save_for_backward(indices)
-        return xp.take_along_axis(x, indices, axis), indices
-
-    def backward(self, grad: Any, _: Any) -> Any:
-        (indices,) = self.saved_arrays
-        return PutAlong.evaluate(grad, indices=indices, axis=self.axis, shape=self.shape)
-
-
-class PutAlong(Function):
-    """Zeros of a larger shape with the elements of x at ``indices`` along one axis; the adjoint of TakeAlong."""
-
-    def forward(self, x: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
-        self.axis = axis
-        self.save_for_backward(indices)
-        xp = namespace(x)
-        result = xp.zeros(shape, x.dtype)
-        xp.put_along_axis(result, indices, x, axis)
-        return result
-
-    def backward(self, grad: Any) -> Any:
-        (indices,) = self.saved_arrays
-        return TakeAlong.evaluate(grad, indices=indices, axis=self.axis)
-
-
-class TakeAlong(Function):
-    """The elements of x at ``indices`` (distinct ones) along one axis."""
-
-    def forward(self, x: Any, indices: Any, axis: int) -> Any:
-        self.axis, self.shape = axis, x.shape
-        self.save_for_backward(indices)
-        return namespace(x).take_along_axis(x, indices, axis)
-
-    def backward(self, grad: Any) -> Any:
-        (indices,) = self.saved_arrays
-        return PutAlong.evaluate(grad, indices=indices, axis=self.axis, shape=self.shape)
-
-
-class Amax(Function):
-    """The extremum over axes; ties share the gradient evenly, as in torch."""
-
-    def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, larger: bool) -> Any:
-        kept = (x.max if larger else x.min)(axes, keepdims=True)
-        self.kept = kept.shape
-        if self.needs_input_grad[0]:
-            hits = (x == kept) | (x != x)
-            self.save_for_backward(hits / hits.sum(axes, keepdims=True).astype(x.dtype))
-        return kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
-
-    def backward(self, grad: Any) -> Any:
-        (share,) = self.saved_arrays
-        return grad.reshape(self.kept) * share
+        return unbroadcast(grad, self.original)
 
 
 class Var(Function):
@@ -161,7 +78,7 @@ class Var(Function):
 
     def backward(self, grad: Any) -> Any:
         (x,) = self.saved_tensors
-        mean = x.sum(self.axes).reshape(self.kept) / builtin_max(self.count, 1)
+        mean = x.sum(self.axes).reshape(self.kept) / max(self.count, 1)
         return grad.reshape(self.kept) * ((x - mean) * (2 * self.scale))
 
 
@@ -175,16 +92,9 @@ class Std(Var):
 
     def backward(self, grad: Any) -> Any:
         x, y = self.saved_tensors
-        mean = x.sum(self.axes).reshape(self.kept) / builtin_max(self.count, 1)
+        mean = x.sum(self.axes).reshape(self.kept) / max(self.count, 1)
         divisor = y + (self.saved_arrays[1] == 0)  # 0 becomes 1: x - mean is 0 there
         return (grad / divisor).reshape(self.kept) * ((x - mean) * self.scale)
-
-
-class Position(Function):
-    """Where the extremum stands: integers, without a gradient."""
-
-    def forward(self, x: Any, axis: int | None, keepdim: bool, larger: bool) -> Any:
-        return (x.argmax if larger else x.argmin)(axis, keepdims=keepdim)
 
 
 class Truth(Function):
@@ -192,9 +102,6 @@ class Truth(Function):
 
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, every: bool) -> Any:
         return (x.all if every else x.any)(axes, keepdims=keepdim)
-
-
-builtin_max, builtin_any = max, any  # this module defines torch's max and any
 
 
 def sum(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
@@ -258,75 +165,6 @@ def std(
 ) -> T:
     """The standard deviation over axes: the square root of var; its gradient is 0 where it is 0. Source: torch.std."""
     return _spread_of("std", Std, input, dim, unbiased, keepdim, correction)
-
-
-def _not_empty(who: str, input: Any, axes: tuple[int, ...]) -> None:
-    if builtin_any(input.data.shape[i] == 0 for i in axes):
-        raise ShapeError(who, expected="at least one element along the reduced axes", got=str(input.data.shape))
-
-
-def _extremum(who: str, input: Any, dim: Any, keepdim: bool, larger: bool) -> Any:
-    require_tensor(who, input)
-    if isinstance(dim, BaseTensor):
-        return maximum(input, dim) if larger else minimum(input, dim)
-    if dim is None:
-        if keepdim:
-            raise ArgumentError(who, expected="a dim with keepdim=True", got="dim=None")
-        return _spread(who, input, None, False, larger)
-    (axis,) = normalize_axes(who, dim, input.data.ndim) or (0,)
-    if not input.data.ndim:
-        return ValuesIndices(input, input._make(namespace(input.data).zeros((), int64)))
-    _not_empty(who, input, (axis,))
-    values, indices = Select.apply(input, axis=axis, larger=larger)
-    return ValuesIndices(*((values, indices) if keepdim else (values.squeeze(axis), indices.squeeze(axis))))
-
-
-def _spread(who: str, input: Any, dim: Axes, keepdim: bool, larger: bool) -> Any:
-    require_tensor(who, input)
-    axes = normalize_axes(who, dim, input.data.ndim)
-    _not_empty(who, input, axes)
-    return Amax.apply(input, axes=axes, keepdim=keepdim, larger=larger)
-
-
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element, or over one axis a pair (values, indices) whose indices are the first ones.
-
-    Over all elements ties share the gradient; over one axis it goes to the first. A tensor as second argument means
-    maximum(input, other). Source: torch.max.
-    """
-    return _extremum("max", input, dim, keepdim, larger=True)
-
-
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element, or over one axis a pair (values, indices); see max. Source: torch.min."""
-    return _extremum("min", input, dim, keepdim, larger=False)
-
-
-def amax(input: T, dim: Axes = None, keepdim: bool = False) -> T:
-    """The largest element over axes; ties share the gradient evenly. Source: torch.amax."""
-    return _spread("amax", input, dim, keepdim, larger=True)
-
-
-def amin(input: T, dim: Axes = None, keepdim: bool = False) -> T:
-    """The smallest element over axes; ties share the gradient evenly. Source: torch.amin."""
-    return _spread("amin", input, dim, keepdim, larger=False)
-
-
-def _position(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
-    require_tensor(who, input)
-    axes = normalize_axes(who, dim, input.data.ndim)
-    _not_empty(who, input, axes)
-    return Position.apply(input, axis=axes[0] if dim is not None and axes else None, keepdim=keepdim, larger=larger)
-
-
-def argmax(input: T, dim: int | None = None, keepdim: bool = False) -> T:
-    """Where the largest element stands (the first one): over all elements, flattened, or along one axis; int64."""
-    return _position("argmax", input, dim, keepdim, larger=True)
-
-
-def argmin(input: T, dim: int | None = None, keepdim: bool = False) -> T:
-    """Where the smallest element stands (the first one); see argmax."""
-    return _position("argmin", input, dim, keepdim, larger=False)
 
 
 def all(input: T, dim: Axes = None, keepdim: bool = False) -> T:

@@ -6,19 +6,28 @@ from typing import Any
 
 from minidl.errors import ArgumentError, DTypeError, ShapeError, dims
 
-__all__ = ["batched", "pair"]
+__all__ = ["batched", "check_fits", "numbers", "pair"]
 
 Pair = int | tuple[int, int] | list[int]
 
 
-def pair(who: str, name: str, value: Any, least: int) -> tuple[int, int]:
-    """An argument given as one integer or two, as (vertical, horizontal); each at least ``least``."""
+_COUNTS = {1: "an integer", 2: "an integer or a pair of integers", 3: "an integer or three integers"}
+
+
+def numbers(who: str, name: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
+    """An argument given as one integer or one for each axis; each at least ``least``."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if len(values) not in (1, 2) or not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
-        raise DTypeError(who, expected=f"{name} as an integer or a pair of integers", got=repr(value))
+    if len(values) not in (1, axes) or not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
+        raise DTypeError(who, expected=f"{name} as {_COUNTS[axes]}", got=repr(value))
     if min(values) < least:
         raise ArgumentError(who, expected=f"{name} of at least {least}", got=repr(value))
-    return (int(values[0]), int(values[-1]))
+    return tuple([v.__index__() for v in values]) * (axes // len(values))
+
+
+def pair(who: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    """An argument given as one integer or two, as (vertical, horizontal); each at least ``least``."""
+    vertical, horizontal = numbers(who, name, value, least, 2)
+    return vertical, horizontal
 
 
 def batched(who: str, input: Any) -> tuple[Any, bool]:
