@@ -11,9 +11,10 @@ from minidl.ops.embedding import embedding
 from minidl.ops.group_norm import group_norm, instance_norm, layer_norm
 from minidl.ops.interpolation import interpolate
 from minidl.ops.linear_algebra import bilinear
-from minidl.ops.loss import cross_entropy, mse_loss, nll_loss
+from minidl.ops.loss import cross_entropy
+from minidl.ops.loss_likelihood import nll_loss
 from minidl.ops.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
-from minidl.ops.loss_regression import huber_loss, l1_loss, smooth_l1_loss
+from minidl.ops.loss_regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from minidl.ops.matmul import linear
 from minidl.ops.normalization import batch_norm
 from minidl.ops.norms import cosine_similarity, normalize

@@ -1,4 +1,4 @@
-"""Losses of differences: absolute, and squared near zero."""
+"""Losses of differences: squared, absolute, and squared near zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minidl.ops.loss import check_reduction
 from minidl.ops.promotion import require_float
 from minidl.ops.reduction import mean, sum
 
-__all__ = ["difference", "huber_loss", "l1_loss", "reduced", "smooth_l1_loss", "weighted"]
+__all__ = ["difference", "huber_loss", "l1_loss", "mse_loss", "reduced", "smooth_l1_loss", "weighted"]
 
 
 def difference(who: str, input: Any, target: Any, reduction: str) -> Any:
@@ -53,6 +53,16 @@ def reduced(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
     if reduction == "sum":
         return sum(losses)
     return mean(losses) if weight is None else sum(losses) / sum(weight)
+
+
+def mse_loss(input: T, target: Any, reduction: str = "mean", weight: Any = None) -> T:
+    """(input - target)^2, averaged over all elements, summed, or element by element.
+
+    input, target: one shape (other shapes that broadcast draw a warning, as in torch); weight: of the same shape, or
+    None; a mean is then divided by the sum of the weights. Source: torch.nn.functional.mse_loss.
+    """
+    d = difference("mse_loss", input, target, reduction)
+    return reduced("mse_loss", d * d, reduction, weight)
 
 
 def l1_loss(input: T, target: Any, reduction: str = "mean", weight: Any = None) -> T:
