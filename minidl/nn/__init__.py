@@ -1,7 +1,7 @@
 """Layers, losses and containers under the names of ``torch.nn``."""
 
 from minidl.nn import functional, init, utils
-from minidl.nn.activation import Flatten, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh, Unflatten
+from minidl.nn.activation import LeakyReLU, ReLU, Tanh
 from minidl.nn.activation_more import (
     ELU,
     GELU,
@@ -10,21 +10,25 @@ from minidl.nn.activation_more import (
     Hardswish,
     Hardtanh,
     LogSigmoid,
+    LogSoftmax,
     Mish,
     PReLU,
     ReLU6,
+    Sigmoid,
     SiLU,
+    Softmax,
     Softplus,
 )
 from minidl.nn.containers import ModuleDict, ModuleList, Sequential
-from minidl.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose2d
+from minidl.nn.conv import Conv2d
+from minidl.nn.conv_axes import Conv1d, Conv3d, ConvTranspose2d
 from minidl.nn.dropout import Dropout, Dropout2d
 from minidl.nn.embedding import Bilinear, CosineSimilarity, Embedding
 from minidl.nn.group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm
 from minidl.nn.images import Fold, PixelShuffle, Unfold, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from minidl.nn.linear import Identity, Linear
-from minidl.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
-from minidl.nn.loss_more import BCELoss, BCEWithLogitsLoss, HuberLoss, KLDivLoss, L1Loss, SmoothL1Loss
+from minidl.nn.loss import CrossEntropyLoss, MSELoss
+from minidl.nn.loss_more import BCELoss, BCEWithLogitsLoss, HuberLoss, KLDivLoss, L1Loss, NLLLoss, SmoothL1Loss
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from minidl.nn.padding import (
@@ -45,8 +49,16 @@ from minidl.nn.padding import (
     ZeroPad3d,
 )
 from minidl.nn.parameter import Parameter
-from minidl.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from minidl.nn.pooling_axes import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, MaxPool1d
+from minidl.nn.pooling import AvgPool2d, MaxPool2d
+from minidl.nn.pooling_axes import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    MaxPool1d,
+)
+from minidl.nn.shape import Flatten, Unflatten
 
 __all__ = [
     "ELU",

@@ -9,7 +9,7 @@ from minidl._factories import full
 from minidl._tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError
 from minidl.nn import functional as F
-from minidl.nn.arguments import is_real, whole
+from minidl.nn.arguments import axis, is_real, whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 
@@ -21,10 +21,13 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "LogSigmoid",
+    "LogSoftmax",
     "Mish",
     "PReLU",
     "ReLU6",
     "SiLU",
+    "Sigmoid",
+    "Softmax",
     "Softplus",
 ]
 
@@ -188,6 +191,41 @@ class GLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x)), elementwise (``torch.nn.Sigmoid``)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
+
+
+class Softmax(Module):
+    """exp(x) / sum exp(x) along the axis ``dim`` (``torch.nn.Softmax``); the axis must be said, torch guesses it."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = axis("Softmax", dim)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """x - log sum exp(x) along the axis ``dim`` (``torch.nn.LogSoftmax``); the axis must be said, torch guesses it."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = axis("LogSoftmax", dim)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from minidl.errors import ArgumentError, DTypeError
 
-__all__ = ["is_real", "probability", "reduction", "whole"]
+__all__ = ["axis", "is_real", "probability", "reduction", "whole"]
 
 
 def is_real(value: Any) -> bool:
@@ -40,3 +40,10 @@ def reduction(who: str, name: Any) -> str:
     if name not in ("mean", "sum", "none"):
         raise ArgumentError(who, expected="reduction 'mean', 'sum' or 'none'", got=repr(name))
     return name
+
+
+def axis(who: str, dim: Any) -> int:
+    """``dim`` if it is an integer."""
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise ArgumentError(who, expected="an axis, such as dim=1", got=repr(dim), hint="Axes are counted from 0.")
+    return dim

@@ -1,4 +1,4 @@
-"""Convolutions along one, two and three axes as layers, and the transposed one."""
+"""Convolution as a layer, and what it shares with those along other axes and the transposed one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 from minidl.ops.windows import numbers
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"]
+__all__ = ["Conv2d"]
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Convolution(Module):
+class Convolution(Module):
     """Arguments, weight and bias of all convolutions; ``_axes``: along how many axes the kernel moves."""
 
     _axes: ClassVar[int]
@@ -108,7 +108,7 @@ class _Convolution(Module):
         return text if self.padding_mode == "zeros" else text + f", padding_mode={self.padding_mode}"
 
 
-class Conv2d(_Convolution):
+class Conv2d(Convolution):
     """Cross-correlation with learned filters (``torch.nn.Conv2d``): input (N, C, H, W) or (C, H, W) -> (N, O, oh, ow).
 
     oh = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1. ``padding`` is an int, a pair (height, width),
@@ -122,94 +122,3 @@ class Conv2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         input, padding = self._padded(input)
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)  # type: ignore[arg-type]
-
-
-class Conv1d(_Convolution):
-    """Cross-correlation along one axis (``torch.nn.Conv1d``): input (N, C, L) or (C, L) -> (N, O, l).
-
-    The arguments are ``Conv2d``'s, with one number in the place of two; weight (O, C / groups, k), bias (O,).
-    """
-
-    _axes = 1
-
-    def forward(self, input: Tensor) -> Tensor:
-        input, padding = self._padded(input)
-        return F.conv1d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
-
-class Conv3d(_Convolution):
-    """Cross-correlation along three axes (``torch.nn.Conv3d``): input (N, C, D, H, W) or (C, D, H, W) -> (N, O, ...).
-
-    The arguments are ``Conv2d``'s, with three numbers in the place of two; weight (O, C / groups, kd, kh, kw), bias
-    (O,).
-    """
-
-    _axes = 3
-
-    def forward(self, input: Tensor) -> Tensor:
-        input, padding = self._padded(input)
-        return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
-
-class ConvTranspose2d(_Convolution):
-    """The transposed convolution (``torch.nn.ConvTranspose2d``): input (N, C, H, W) or (C, H, W) -> (N, O, oh, ow).
-
-    oh = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1; see ``functional.conv_transpose2d``.
-    weight (C, O / groups, kh, kw) and bias (O,) start uniform in +-1/sqrt(O / groups * kh * kw).
-    """
-
-    _axes = 2
-    _transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
-        self.output_padding = numbers("ConvTranspose2d", "output_padding", output_padding, 0, 2)
-
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        """``output_size``: (oh, ow) wanted, of which stride leaves several possible; replaces ``output_padding``."""
-        extra = self.output_padding if output_size is None else self._extra(input, output_size)
-        return F.conv_transpose2d(
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
-        )
-
-    def _extra(self, input: Tensor, output_size: Any) -> tuple[int, ...]:
-        """The output padding that gives the wanted size."""
-        wanted = tuple(output_size)[-2:]
-        assert isinstance(self.padding, tuple)
-        least = [
-            (n - 1) * s - 2 * p + d * (k - 1) + 1
-            for n, s, p, d, k in zip(input.shape[-2:], self.stride, self.padding, self.dilation, self.kernel_size)
-        ]
-        extra = tuple([w - n for w, n in zip(wanted, least)])
-        if len(wanted) != 2 or any(not 0 <= e < max(s, d) for e, s, d in zip(extra, self.stride, self.dilation)):
-            most = tuple(n + max(s, d) - 1 for n, s, d in zip(least, self.stride, self.dilation))
-            raise ArgumentError(
-                "ConvTranspose2d", expected=f"an output_size from {tuple(least)} to {most}", got=repr(output_size)
-            )
-        return extra

@@ -9,7 +9,7 @@ from minidl.nn.arguments import is_real
 from minidl.nn.arguments import reduction as check_reduction
 from minidl.nn.module import Module
 
-__all__ = ["CrossEntropyLoss", "MSELoss", "NLLLoss"]
+__all__ = ["CrossEntropyLoss", "MSELoss"]
 
 
 class CrossEntropyLoss(Module):
@@ -47,22 +47,6 @@ class CrossEntropyLoss(Module):
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
         )
-
-
-class NLLLoss(Module):
-    """Negative log-likelihood of log-probabilities (N, C) at class indices (N,) (``torch.nn.NLLLoss``).
-
-    As in ``CrossEntropyLoss``, what follows ``weight`` is given by name.
-    """
-
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
-        self.reduction = check_reduction("NLLLoss", reduction)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class MSELoss(Module):

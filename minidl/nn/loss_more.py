@@ -12,7 +12,7 @@ from minidl.nn.arguments import is_real
 from minidl.nn.arguments import reduction as check_reduction
 from minidl.nn.module import Module
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "HuberLoss", "KLDivLoss", "L1Loss", "SmoothL1Loss"]
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "HuberLoss", "KLDivLoss", "L1Loss", "NLLLoss", "SmoothL1Loss"]
 
 
 class L1Loss(Module):
@@ -93,3 +93,19 @@ class BCEWithLogitsLoss(Module):
         return F.binary_cross_entropy_with_logits(
             input, target, weight=self.weight, reduction=self.reduction, pos_weight=self.pos_weight
         )
+
+
+class NLLLoss(Module):
+    """Negative log-likelihood of log-probabilities (N, C) at class indices (N,) (``torch.nn.NLLLoss``).
+
+    As in ``CrossEntropyLoss``, what follows ``weight`` is given by name.
+    """
+
+    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.reduction = check_reduction("NLLLoss", reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl._tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.nn import functional as F
 from minidl.nn.arguments import whole
 from minidl.nn.module import Module
-from minidl.ops.windows import pair
+from minidl.ops.windows import numbers
 
-__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
+__all__ = ["AvgPool2d", "MaxPool2d"]
 
 Size = int | tuple[int, int]
 
 
-class MaxPool2d(Module):
-    """The maximum of each window (``torch.nn.MaxPool2d``): input (N, C, H, W) or (C, H, W) -> (N, C, oh, ow).
+class MaxPool(Module):
+    """What max pooling along one and two axes shares; ``_axes``: how many."""
 
-    The padding counts as minus infinity. With ``return_indices`` forward gives (output, indices into the plane H W).
-    """
+    _axes: ClassVar[int]
 
     def __init__(
         self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        dilation: Size = 1,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        _check_window("MaxPool2d", kernel_size, stride, padding)
-        pair("MaxPool2d", "dilation", dilation, 1)
+        who = type(self).__name__
+        check_window(who, kernel_size, stride, padding, self._axes)
+        numbers(who, "dilation", dilation, 1, self._axes)
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
@@ -41,21 +41,24 @@ class MaxPool2d(Module):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def forward(self, input: Tensor) -> Any:
-        return F.max_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
-        )
-
     def extra_repr(self) -> str:
         return (
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
+
+
+class MaxPool2d(MaxPool):
+    """The maximum of each window (``torch.nn.MaxPool2d``): input (N, C, H, W) or (C, H, W) -> (N, C, oh, ow).
+
+    The padding counts as minus infinity. With ``return_indices`` forward gives (output, indices into the plane H W).
+    """
+
+    _axes = 2
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
         )
 
 
@@ -76,7 +79,7 @@ class AvgPool2d(Module):
         divisor_override: int | None = None,
     ) -> None:
         super().__init__()
-        _check_window("AvgPool2d", kernel_size, stride, padding)
+        check_window("AvgPool2d", kernel_size, stride, padding, 2)
         if divisor_override is not None:
             whole("AvgPool2d", "divisor_override", divisor_override, 1)
         self.kernel_size = kernel_size
@@ -87,44 +90,19 @@ class AvgPool2d(Module):
         self.divisor_override = divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
+        window = self.kernel_size, self.stride, self.padding
+        return F.avg_pool2d(input, *window, self.ceil_mode, self.count_include_pad, self.divisor_override)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AdaptiveAvgPool2d(Module):
-    """The mean of windows that tile the input (``torch.nn.AdaptiveAvgPool2d``): (N, C, H, W) -> (N, C, *output_size).
-
-    A side of ``output_size`` that is None keeps the input's.
-    """
-
-    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
-        super().__init__()
-        sides = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-        pair("AdaptiveAvgPool2d", "output_size", tuple(0 if side is None else side for side in sides), 0)
-        self.output_size = output_size
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
-
-
-def _check_window(who: str, kernel_size: Size, stride: Size | None, padding: Size) -> None:
-    kernel = pair(who, "kernel_size", kernel_size, 1)
+def check_window(who: str, kernel_size: Any, stride: Any, padding: Any, axes: int) -> None:
+    """Raise DTypeError or ArgumentError for a window that cannot be: sizes below 1, a padding above half the kernel."""
+    kernel = numbers(who, "kernel_size", kernel_size, 1, axes)
     if stride is not None:
-        pair(who, "stride", stride, 1)
-    border = pair(who, "padding", padding, 0)
+        numbers(who, "stride", stride, 1, axes)
+    border = numbers(who, "padding", padding, 0, axes)
     if any(2 * p > k for p, k in zip(border, kernel, strict=True)):
         raise ArgumentError(
             who,

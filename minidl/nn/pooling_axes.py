@@ -1,61 +1,26 @@
-"""Pooling along one axis, and adaptive max pooling, as layers."""
+"""Pooling along one axis, and adaptive pooling, as layers."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from minidl._tensor import Tensor
-from minidl.errors import ArgumentError
 from minidl.nn import functional as F
 from minidl.nn.module import Module
+from minidl.nn.pooling import MaxPool, check_window
 from minidl.ops.windows import numbers
 
-__all__ = ["AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "MaxPool1d"]
+__all__ = ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "MaxPool1d"]
 
 
-def _check(who: str, kernel_size: Any, stride: Any, padding: Any) -> None:
-    (kernel,) = numbers(who, "kernel_size", kernel_size, 1, 1)
-    if stride is not None:
-        numbers(who, "stride", stride, 1, 1)
-    if 2 * numbers(who, "padding", padding, 0, 1)[0] > kernel:
-        raise ArgumentError(
-            who,
-            expected="padding of at most half the kernel_size",
-            got=f"padding={padding} with kernel_size={kernel_size}",
-        )
-
-
-class MaxPool1d(Module):
+class MaxPool1d(MaxPool):
     """The maximum of each window (``torch.nn.MaxPool1d``): input (N, C, L) or (C, L) -> (N, C, l)."""
 
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        _check("MaxPool1d", kernel_size, stride, padding)
-        numbers("MaxPool1d", "dilation", dilation, 1, 1)
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.dilation = dilation
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
+    _axes = 1
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool1d(
             input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
         )
 
 
@@ -71,7 +36,7 @@ class AvgPool1d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        _check("AvgPool1d", kernel_size, stride, padding)
+        check_window("AvgPool1d", kernel_size, stride, padding, 1)
         self.kernel_size = numbers("AvgPool1d", "kernel_size", kernel_size, 1, 1)
         self.stride = self.kernel_size if stride is None else numbers("AvgPool1d", "stride", stride, 1, 1)
         self.padding = numbers("AvgPool1d", "padding", padding, 0, 1)
@@ -107,6 +72,18 @@ class AdaptiveAvgPool1d(_Adaptive):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool1d(input, self.output_size)
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """The mean of windows that tile the input (``torch.nn.AdaptiveAvgPool2d``): (N, C, H, W) -> (N, C, *output_size).
+
+    A side of ``output_size`` that is None keeps the input's.
+    """
+
+    _axes = 2
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(input, self.output_size)
 
 
 class _AdaptiveMax(_Adaptive):
