@@ -207,6 +207,8 @@ linear_backward = _kernel(matrix.linear_backward)
 
 # special.py
 erf = _kernel(special.erf)
+gelu_forward = _kernel(special.gelu_forward)
+gelu_backward = _kernel(special.gelu_backward)
 
 # fused.py
 conv2d_pool_relu_forward = _kernel(fused.conv2d_pool_relu_forward)

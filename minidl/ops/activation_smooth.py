@@ -13,7 +13,7 @@ from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.activation import tanh
 from minidl.ops.choice import Where
-from minidl.ops.elementwise import Erf, Exp
+from minidl.ops.elementwise import Exp
 from minidl.ops.promotion import as_float, require_float
 from minidl.ops.reduction import normalize_axes
 
@@ -34,20 +34,28 @@ def real(who: str, **values: Any) -> None:
 
 
 class GELU(Function):
-    """x Phi(x), Phi the normal distribution function; dx = grad (Phi(x) + x phi(x))."""
+    """x Phi(x), Phi the normal distribution function."""
 
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
-        return x * self._phi(x)
-
-    @staticmethod
-    def _phi(x: Any) -> Any:
-        return (Erf.evaluate(x * math.sqrt(0.5)) + 1) * 0.5
+        return kernels.gelu_forward(namespace(x).asarray(x))  # NumPy makes scalars of arrays without axes
 
     def backward(self, grad: Any) -> Any:
-        (x,) = self.saved_tensors
+        return GELUGradient.evaluate(grad, *self.saved_tensors)
+
+
+class GELUGradient(Function):
+    """grad (Phi(x) + x phi(x)), phi the normal density; its own derivative by x is grad phi(x) (2 - x^2)."""
+
+    def forward(self, grad: Any, x: Any) -> Any:
+        xp = namespace(x)
+        self.save_for_backward(grad, x)
+        return kernels.gelu_backward(xp.asarray(grad), xp.asarray(x))
+
+    def backward(self, grad: Any) -> Any:
+        first, x = self.saved_tensors
         density = Exp.evaluate(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return grad * (self._phi(x) + x * density)
+        return GELUGradient.evaluate(grad, x), grad * first * density * (2 - x * x)
 
 
 class Softplus(Function):

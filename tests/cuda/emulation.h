@@ -26,6 +26,7 @@ struct Index {
 static Index threadIdx, blockIdx, blockDim, gridDim;
 
 using std::erf;
+using std::erfc;
 using std::exp;
 using std::fabs;
 using std::log;

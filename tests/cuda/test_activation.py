@@ -71,6 +71,14 @@ def test_error_function(emulator: Emulator, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+def test_gelu(emulator: Emulator, dtype: Any) -> None:
+    for shape in SHAPES:
+        x = values(shape, dtype)
+        agree(emulator, special.gelu_forward, plain_special.gelu_forward, x)
+        agree(emulator, special.gelu_backward, plain_special.gelu_backward, values(shape, dtype), x)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 def test_bias_and_rectifier_in_one(emulator: Emulator, dtype: Any) -> None:
     for shape in [(3, 5, 4, 7), (4, 3), (0, 2, 3, 3)]:
         bias = normal(shape[1], seed=1, dtype=dtype)

@@ -83,6 +83,8 @@ POINTWISE: dict[str, tuple[str, int, tuple[Any, ...]]] = {
     "sigmoid_forward": ("activation", 1, ()),
     "sigmoid_backward": ("activation", 2, ()),
     "erf": ("special", 1, ()),
+    "gelu_forward": ("special", 1, ()),
+    "gelu_backward": ("special", 2, ()),
     "dropout_forward": ("dropout", 1, (0.3, 2**40 + 5, 2**33 + 6, 7)),
 }
 

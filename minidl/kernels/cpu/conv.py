@@ -56,8 +56,9 @@ FEW_TILE_CHANNELS = 8
 FEW_WINOGRAD, FEW_WINOGRAD_TILES = 16, 16
 # Fewer images would leave threads idle in kernels that give each one whole images.
 FEW_IMAGES = 4
-# 2x2 tiles in each of Winograd's partial sums of the weight gradient, at least.
-LEAST_WINOGRAD_TILES = 64
+# 2x2 tiles in each of Winograd's partial sums of the weight gradient, or adding those up costs over a tenth of the
+# products; fewer where only two sums are to be had; and the memory for all sums, enough for 16 of 256 x 256 channels.
+WINOGRAD_TILES, LEAST_WINOGRAD_TILES, MOST_WINOGRAD_BYTES = 256, 64, 72 * 1024 * 1024
 # Partial sums of the weight gradient: at most so many, and at most so much memory for all of them.
 MOST_CHUNKS, MOST_BYTES = 16, 8 * 1024 * 1024
 # A chunk has at least so many output pixels, or adding the partial sums up would cost more than computing them.
@@ -248,7 +249,9 @@ def conv2d_weight_gradient(
     dweight = np.empty(weight_shape, grad.dtype)
     tiles = _winograd_tiles(N, oh, ow)
     if groups == 1 and _fits_winograd(grad.dtype, weight_shape, tiles, stride, dilation):
-        chunks = _power_of_two(min(MOST_CHUNKS, tiles // LEAST_WINOGRAD_TILES, MOST_BYTES // (2 * dweight.nbytes)))
+        room = MOST_WINOGRAD_BYTES // (16 * 4 * O * Cg)
+        chunks = max(tiles // WINOGRAD_TILES, min(tiles // LEAST_WINOGRAD_TILES, 2))
+        chunks = _power_of_two(min(MOST_CHUNKS, chunks, room))
         with parallel_region():
             winograd_weight_gradient(channels_last(grad), channels_last(x), dweight, chunks, padding)
         return dweight

@@ -1,4 +1,4 @@
-"""Special functions that NumPy lacks: the error function."""
+"""Special functions that NumPy lacks: the error function, and GELU, which is made of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["erf"]
+__all__ = ["erf", "gelu_backward", "gelu_forward"]
 
 _SPLIT = 2.0  # below it the series is short, above it the continued fraction is
 _TERMS = 45  # of each: enough for float64 at the split
@@ -33,3 +33,19 @@ def erf(x: Any) -> Any:
         tail = large + (n / 2) / tail
     outside = np.sign(z) * (1 - np.exp(-large * large) / (math.sqrt(math.pi) * tail))
     return np.where(np.abs(z) < _SPLIT, series, outside).astype(x.dtype)
+
+
+def _normal(x: Any) -> Any:
+    """The normal distribution function, Phi(x), in float64."""
+    return (erf(np.multiply(x, math.sqrt(0.5), dtype=np.float64)) + 1) * 0.5
+
+
+def gelu_forward(x: Any) -> Any:
+    """x Phi(x), Phi the normal distribution function, element by element, of any shape. Source: Hendrycks & Gimpel."""
+    return np.multiply(x, _normal(x), out=np.empty_like(x))  # `out=`: without it NumPy makes a scalar of a 0-d array
+
+
+def gelu_backward(grad: Any, x: Any) -> Any:
+    """dL/dx = dL/dy * (Phi(x) + x phi(x)), phi the normal density; ``grad`` and ``x`` have one shape."""
+    density = np.exp(np.multiply(x, x, dtype=np.float64) * -0.5) * (1 / math.sqrt(2 * math.pi))
+    return np.multiply(grad, _normal(x) + x * density, out=np.empty_like(grad))
