@@ -79,7 +79,8 @@ def _serve(pipe: Connection, column: Column, threads: int) -> None:
 def keep_freed_memory() -> None:
     """Let glibc's malloc keep what is freed instead of handing large blocks back to the system after every step.
 
-    Otherwise each step pays for the page faults of all its activations again. Both sides get it.
+    Otherwise each step pays for the page faults of all its activations again. Both sides get it. (The settings are
+    those of minidl.keep_freed_memory, set without it: PyTorch's processes do not import minidl.)
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
     libc = ctypes.CDLL(None)

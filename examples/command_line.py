@@ -75,12 +75,18 @@ class Options:
         print(f"{self.data} | {text}", flush=True)
 
 
-def start(example: Example, description: str, main: Callable[[Options], None]) -> NoReturn:
-    """Run ``main`` with the command line's options, and leave with an exit status: no traceback for bad input."""
-    options: Options | None = None
+def prepare_process() -> None:
+    """What a program that trains chooses for its process, and an import must not."""
     # OpenMP's threads would wait for one another by spinning: where the cores are shared with other programs, training
     # is then several times slower. Asleep, they take some microseconds to wake. Read at the first parallel kernel.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    minidl.keep_freed_memory()
+
+
+def start(example: Example, description: str, main: Callable[[Options], None]) -> NoReturn:
+    """Run ``main`` with the command line's options, and leave with an exit status: no traceback for bad input."""
+    options: Options | None = None
+    prepare_process()
     try:
         options = _options(_parser(example, description).parse_args(), example)
         if options.device.type == "gpu":

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from command_line import BadInput, Parser, choose_device, integer, positive
+from command_line import BadInput, Parser, choose_device, integer, positive, prepare_process
 from reporting import check_folder
 from reports.catalogue import REPORTS, ROWS, UnknownRow, find, in_order, trained_by
 from reports.figures import percent
@@ -288,8 +288,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> NoReturn:
     """Do what the command line asks, and leave with an exit status: no traceback for bad input."""
-    # As in command_line.start: OpenMP's threads sleep while they wait. Read at the first parallel kernel.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    prepare_process()
     session: Session | None = None
     try:
         given = parse(arguments)

@@ -33,6 +33,7 @@ from minidl.backend.cublas import get_float32_matmul_precision, set_float32_matm
 from minidl.backend.device import Device as device
 from minidl.backend.dtypes import bool_ as bool
 from minidl.backend.dtypes import float16, float32, float64, int8, int16, int32, int64, uint8
+from minidl.backend.memory import keep_freed_memory
 from minidl.backend.random import Generator, default_generator, manual_seed
 from minidl.capture import capture
 from minidl.errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError
@@ -164,6 +165,7 @@ __all__ = [
     "is_grad_enabled",
     "is_tensor",
     "isnan",
+    "keep_freed_memory",
     "le",
     "linalg",
     "linspace",
