@@ -13,6 +13,7 @@ from minidl.errors import DTypeError
 from minidl.ops.arrangement import Flip
 from minidl.ops.elementwise import Exp
 from minidl.ops.joining import cat
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import as_float, cast, require_tensor
 from minidl.ops.reduction import Axes, normalize_axes
 
@@ -61,6 +62,7 @@ def _one_axis(who: str, input: Any, dim: Any) -> int:
     return axes[0] if axes else 0
 
 
+@numpy_names
 def cumsum(input: T, dim: int, *, dtype: Any = None) -> T:
     """Running sums along an axis: element i is the sum of the elements 0 to i.
 
@@ -73,6 +75,7 @@ def cumsum(input: T, dim: int, *, dtype: Any = None) -> T:
     return CumSum.apply(values, axis=axis) if values.data.ndim else values.clone()
 
 
+@numpy_names
 def prod(input: T, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> T:
     """The product of all elements, or along one axis.
 
@@ -105,6 +108,7 @@ def _tree(values: Any) -> Any:
     return values
 
 
+@numpy_names
 def logsumexp(input: T, dim: Axes, keepdim: bool = False) -> T:
     """log sum exp(input) over axes, computed without overflow; -inf for an empty sum; integers give float32.
 

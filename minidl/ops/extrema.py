@@ -10,6 +10,7 @@ from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.choice import maximum, minimum
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import Axes, normalize_axes
 
@@ -118,6 +119,7 @@ def _spread(who: str, input: Any, dim: Axes, keepdim: bool, larger: bool) -> Any
     return Amax.apply(input, axes=axes, keepdim=keepdim, larger=larger)
 
 
+@numpy_names
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element, or over one axis a pair (values, indices) whose indices are the first ones.
 
@@ -127,16 +129,19 @@ def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return _extremum("max", input, dim, keepdim, larger=True)
 
 
+@numpy_names
 def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element, or over one axis a pair (values, indices); see max. Source: torch.min."""
     return _extremum("min", input, dim, keepdim, larger=False)
 
 
+@numpy_names
 def amax(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """The largest element over axes; ties share the gradient evenly. Source: torch.amax."""
     return _spread("amax", input, dim, keepdim, larger=True)
 
 
+@numpy_names
 def amin(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """The smallest element over axes; ties share the gradient evenly. Source: torch.amin."""
     return _spread("amin", input, dim, keepdim, larger=False)
@@ -149,11 +154,13 @@ def _position(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool
     return Position.apply(input, axis=axes[0] if dim is not None and axes else None, keepdim=keepdim, larger=larger)
 
 
+@numpy_names
 def argmax(input: T, dim: int | None = None, keepdim: bool = False) -> T:
     """Where the largest element stands (the first one): over all elements, flattened, or along one axis; int64."""
     return _position("argmax", input, dim, keepdim, larger=True)
 
 
+@numpy_names
 def argmin(input: T, dim: int | None = None, keepdim: bool = False) -> T:
     """Where the smallest element stands (the first one); see argmax."""
     return _position("argmin", input, dim, keepdim, larger=False)

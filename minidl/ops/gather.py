@@ -8,12 +8,14 @@ from minidl.autograd.base import T
 from minidl.backend.arrays import check_same_device, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.indexing import Index
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import normalize_axes
 
 __all__ = ["gather"]
 
 
+@numpy_names
 def gather(input: T, dim: int, index: Any, *, sparse_grad: bool = False) -> T:
     """result[i, j, k] = input[index[i, j, k], j, k] for dim=0, and so on for other axes.
 

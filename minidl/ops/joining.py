@@ -9,6 +9,7 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_tensor, result_type
 from minidl.ops.reduction import normalize_axes
 from minidl.ops.shape import unsqueeze
@@ -41,6 +42,7 @@ def _tensors(who: str, tensors: Sequence[Any]) -> list[Any]:
     return [cast(t, dtype) for t in tensors]
 
 
+@numpy_names
 def cat(tensors: Sequence[T], dim: int = 0) -> T:
     """Tensors one after the other along an axis; all other lengths must agree. Source: torch.cat."""
     parts = _tensors("cat", tensors)
@@ -54,6 +56,7 @@ def cat(tensors: Sequence[T], dim: int = 0) -> T:
     return Cat.apply(*parts, axis=axis)
 
 
+@numpy_names
 def stack(tensors: Sequence[T], dim: int = 0) -> T:
     """Tensors of one shape side by side along a new axis. Source: torch.stack."""
     parts = _tensors("stack", tensors)
@@ -84,6 +87,7 @@ def split(input: T, split_size_or_sections: int | Sequence[int], dim: int = 0) -
     return tuple(parts)
 
 
+@numpy_names
 def chunk(input: T, chunks: int, dim: int = 0) -> tuple[T, ...]:
     """At most ``chunks`` parts of equal length (the last may be shorter) along an axis. Source: torch.chunk."""
     require_tensor("chunk", input)

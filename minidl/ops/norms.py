@@ -13,6 +13,7 @@ from minidl.ops.broadcasting import broadcast_shape
 from minidl.ops.choice import where
 from minidl.ops.elementwise import Abs, Sign, clamp
 from minidl.ops.extrema import amax, amin
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, promote, require_float, require_tensor
 from minidl.ops.reduction import Axes, normalize_axes, sum
 from minidl.ops.shape import expand
@@ -56,6 +57,7 @@ def _count(values: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
     return sum(where(values != 0, 1.0, values * 0), axes, keepdim)
 
 
+@numpy_names
 def vector_norm(x: T, ord: float = 2, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
     """(sum |x|^ord)^(1/ord) over axes; the number of elements that are not 0 for ord=0, max |x| and min |x| for
     ord = inf and -inf.
@@ -85,6 +87,7 @@ def _vector_norm(who: str, x: Any, p: Any, dim: Axes, keepdim: bool, dtype: Any)
         return PowerNorm.apply(values, p=float(p), axes=axes, keepdim=keepdim)
 
 
+@numpy_names
 def matrix_norm(A: T, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> T:
     """The norm of the matrices that two axes hold.
 
@@ -130,6 +133,7 @@ def _need_elements(who: str, values: Any, ord: Any) -> None:
         raise ShapeError(who, expected=f"a matrix with elements for ord={ord}", got=str(values.data.shape))
 
 
+@numpy_names
 def linalg_norm(A: T, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> T:
     """The norm of a vector or of matrices: vector_norm for one axis, matrix_norm for two.
 
@@ -179,6 +183,7 @@ def _positive(who: str, eps: Any) -> None:
         raise ArgumentError(who, expected="eps of at least 0", got=repr(eps))
 
 
+@numpy_names
 def cosine_similarity(x1: T, x2: Any, dim: int = 1, eps: float = 1e-8) -> T:
     """<x1, x2> / (max(|x1|, eps) max(|x2|, eps)) along one axis, whose length disappears; shapes broadcast.
 

@@ -11,6 +11,7 @@ from minidl.backend.arrays import namespace
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import unbroadcast
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_float, require_tensor
 
 __all__ = ["all", "any", "mean", "normalize_axes", "std", "sum", "var"]
@@ -104,6 +105,7 @@ class Truth(Function):
         return (x.all if every else x.any)(axes, keepdims=keepdim)
 
 
+@numpy_names
 def sum(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
     """The sum over axes.
 
@@ -118,6 +120,7 @@ def sum(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None)
     return Sum.apply(input, axes=axes, keepdim=keepdim, dtype=result)
 
 
+@numpy_names
 def mean(input: T, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> T:
     """The arithmetic mean over axes; arguments as for sum; the input must be floating-point. Source: torch.mean."""
     if dtype is not None:
@@ -149,6 +152,7 @@ def _spread_of(
     return operation.apply(input, axes=axes, keepdim=keepdim, correction=correction)
 
 
+@numpy_names
 def var(
     input: T, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> T:
@@ -160,6 +164,7 @@ def var(
     return _spread_of("var", Var, input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def std(
     input: T, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> T:
@@ -167,12 +172,14 @@ def std(
     return _spread_of("std", Std, input, dim, unbiased, keepdim, correction)
 
 
+@numpy_names
 def all(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """Whether all elements are true (not zero), over all or along axes: a bool tensor. Source: torch.all."""
     require_tensor("all", input)
     return Truth.apply(input, axes=normalize_axes("all", dim, input.data.ndim), keepdim=keepdim, every=True)
 
 
+@numpy_names
 def any(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """Whether any element is true (not zero), over all or along axes: a bool tensor. Source: torch.any."""
     require_tensor("any", input)

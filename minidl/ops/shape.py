@@ -10,6 +10,7 @@ from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import Expand, normalize_axes
 
@@ -111,6 +112,7 @@ def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
     return reshape(input, *shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
+@numpy_names
 def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
     """One axis as several: (N, C * H) -> (N, C, H) for dim=1, sizes=(C, H). Source: torch.unflatten."""
     require_tensor("unflatten", input)
@@ -175,6 +177,7 @@ def movedim(input: T, source: int | Sequence[int], destination: int | Sequence[i
     return Permute.apply(input, dims=tuple([wanted[i] if i in wanted else next(others) for i in range(ndim)]))
 
 
+@numpy_names
 def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
     """Without the axes of length 1: all of them, or those of dim that have length 1; a view. Source: torch.squeeze."""
     require_tensor("squeeze", input)
@@ -183,6 +186,7 @@ def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
     return Reshape.apply(input, shape=tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
 
 
+@numpy_names
 def unsqueeze(input: T, dim: int) -> T:
     """With a new axis of length 1 at dim; a view. Source: torch.unsqueeze."""
     require_tensor("unsqueeze", input)

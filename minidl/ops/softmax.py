@@ -9,6 +9,7 @@ from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.errors import DTypeError
 from minidl.ops.elementwise import Exp
+from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_float, require_tensor
 from minidl.ops.reduction import normalize_axes
 
@@ -67,6 +68,7 @@ def _cast(who: str, input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
 
+@numpy_names
 def softmax(input: T, dim: int, *, dtype: Any = None) -> T:
     """exp(input) / sum exp(input) along dim, computed without overflow; any shape.
 
@@ -75,6 +77,7 @@ def softmax(input: T, dim: int, *, dtype: Any = None) -> T:
     return _along("softmax", Softmax, _cast("softmax", input, dtype), dim)
 
 
+@numpy_names
 def log_softmax(input: T, dim: int, *, dtype: Any = None) -> T:
     """input - log sum exp(input) along dim, computed without overflow; any shape.
 
