@@ -1,6 +1,6 @@
 """minidl: a deep-learning framework small enough to read in an afternoon, checked against PyTorch to the last digit."""
 
-from minidl import autograd, data, linalg, models, nn, optim, plot, train, utils
+from minidl import autograd, data, linalg, models, nn, onnx, optim, plot, train, utils
 from minidl._config import show_config
 from minidl._factories import (
     arange,
@@ -195,6 +195,7 @@ __all__ = [
     "norm",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "outer",
     "permute",

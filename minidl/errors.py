@@ -50,18 +50,18 @@ class DeviceError(_Report, RuntimeError):
 
 
 class GraphError(_Report, RuntimeError):
-    """The graph cannot be differentiated: freed, spoilt by an in-place write, or not asked for."""
+    """The graph cannot be differentiated (freed, spoilt by an in-place write, not asked for), captured or exported."""
 
 
 class ExtraError(_Report, ImportError):
-    """A package is missing that only the examples, the training tools and the plots need."""
+    """A package is missing that the core does not need: those of an extra, "examples" for training tools and plots."""
 
-    def __init__(self, who: str, package: str) -> None:
+    def __init__(self, who: str, package: str, extra: str = "examples") -> None:
         super().__init__(
             who,
             expected=f"the package {package}",
             got="none installed",
-            hint='Install it with pip install "minidl[examples]".',
+            hint=f'Install it with pip install "minidl[{extra}]".',
         )
 
 

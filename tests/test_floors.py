@@ -27,7 +27,7 @@ FLOORS = (
     ("nn", "optim", "data", "linalg"),
     ("fusion", "gpu_capture"),
     ("models", "capture", "utils"),
-    ("train", "plot"),
+    ("train", "plot", "onnx"),
     ("_config",),
     ("__init__",),
 )
@@ -35,7 +35,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 # Third parties that only some rooms may import, by path inside the package. All others (torch, ...): nobody.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "numpy": ("backend", "kernels", "_tensor", "_factories", "data", "train", "plot", "_config"),
+    "numpy": ("backend", "kernels", "_tensor", "_factories", "data", "train", "plot", "onnx", "_config"),
     "numba": ("kernels/cpu", "_config"),
     "llvmlite": ("kernels/cpu", "_config"),
     "cupy": ("backend",),
@@ -48,8 +48,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "safetensors": ("train",),
     "PIL": ("plot", "train", "data"),
     "torchvision": ("data",),
+    "onnx": ("onnx",),
 }
-EXTRAS = ("tqdm", "matplotlib", "sklearn", "safetensors", "PIL", "torchvision", "cupy", "cupy_backends", "cuda")
+EXTRAS = ("tqdm", "matplotlib", "sklearn", "safetensors", "PIL", "torchvision", "onnx", "cupy", "cupy_backends", "cuda")
 
 
 class Import(NamedTuple):

@@ -100,7 +100,7 @@ def test_only_numpy_and_numba_are_imported() -> None:
     assert foreign <= {"cupy", "cupy_backends", "fastrlock"}, (
         "the core needs NumPy and Numba alone (CuPy where installed)"
     )
-    for name in ("torch", "torchvision", "matplotlib", "tqdm", "sklearn", "safetensors", "scipy", "PIL"):
+    for name in ("torch", "torchvision", "matplotlib", "tqdm", "sklearn", "safetensors", "scipy", "PIL", "onnx"):
         assert name not in foreign
 
 
@@ -109,9 +109,9 @@ def test_extras_may_be_missing() -> None:
     code = """
 import sys
 from pathlib import Path
-for name in ("torch", "torchvision", "matplotlib", "tqdm", "sklearn", "safetensors", "PIL", "scipy", "threadpoolctl"):
+for name in "torch torchvision matplotlib tqdm sklearn safetensors PIL scipy threadpoolctl onnx".split():
     sys.modules[name] = None
-import minidl, minidl.nn, minidl.optim, minidl.data, minidl.models, minidl.train, minidl.plot
+import minidl, minidl.nn, minidl.optim, minidl.data, minidl.models, minidl.train, minidl.plot, minidl.onnx
 minidl.show_config()
 """
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from stand_in import StandIn
 
 import minidl
+from minidl import nn
 from minidl.errors import ArgumentError, DeviceError, GraphError
 
 
@@ -78,3 +80,14 @@ def test_no_gpu_for_a_gpu_array() -> None:
     if not minidl.gpu.is_available():
         with pytest.raises(DeviceError, match="an NVIDIA GPU reached through CuPy"):
             minidl.from_dlpack(Far())
+
+
+def test_a_model_on_the_gpu_is_exported_as_the_same_file(cupy: StandIn, tmp_path: Path) -> None:
+    minidl.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 2))
+    files = []
+    for device in ("cpu", "gpu"):
+        x = minidl.ones(2, 2, 5, 5, device=device)
+        minidl.onnx.export(net.to(device), x, tmp_path / "m.onnx", dynamic_axes={"input": [0]})
+        files.append((tmp_path / "m.onnx").read_bytes())
+    assert files[0] == files[1]
