@@ -13,7 +13,8 @@ from minidl.onnx.tracing import Call, Forms
 from minidl.ops.conv import Conv2d, Conv2dInputGradient
 from minidl.ops.matmul import Linear, MatMul
 from minidl.ops.normalization import BatchNorm, ChannelAffine
-from minidl.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from minidl.ops.pooling import AvgPool2d, MaxPool2d
+from minidl.ops.pooling_axes import AdaptiveAvgPool2d
 
 __all__ = ["LAYERS"]
 
