@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError
 from minidl.nn import functional as F
-from minidl.nn.arguments import is_real
 from minidl.nn.module import Module
 
 __all__ = ["LeakyReLU", "ReLU", "Tanh"]

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from minidl._factories import full
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError
 from minidl.nn import functional as F
-from minidl.nn.arguments import axis, is_real, whole
+from minidl.nn.arguments import axis, whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 import operator
 from typing import Any
 
 from minidl.errors import ArgumentError, DTypeError
 
-__all__ = ["axis", "is_real", "probability", "reduction", "whole"]
-
-
-def is_real(value: Any) -> bool:
-    """Whether ``value`` is a real number, Python's or NumPy's, and not a truth value."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+__all__ = ["axis", "probability", "reduction", "whole"]
 
 
 def whole(who: str, name: str, value: Any, least: int) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 from minidl._factories import empty
 from minidl._tensor import Tensor
 from minidl.autograd.modes import no_grad
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.nn import functional as F
 from minidl.nn import init
-from minidl.nn.arguments import is_real, whole
+from minidl.nn.arguments import whole
 from minidl.nn.module import Module
 from minidl.nn.parameter import Parameter
 

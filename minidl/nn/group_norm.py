@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from minidl._factories import ones, zeros
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import functional as F
 from minidl.nn import init
-from minidl.nn.arguments import is_real, whole
+from minidl.nn.arguments import whole
 from minidl.nn.module import Module
 from minidl.nn.normalization import BatchNorm
 from minidl.nn.parameter import Parameter

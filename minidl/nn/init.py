@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from minidl._tensor import Tensor, host_generator
 from minidl.autograd.modes import no_grad
+from minidl.backend.dtypes import is_real
 from minidl.backend.random import Generator
 from minidl.errors import ArgumentError, ShapeError
-from minidl.nn.arguments import is_real
 
 __all__ = [
     "calculate_gain",

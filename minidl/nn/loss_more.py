@@ -6,9 +6,9 @@ torch's obsolete size_average and reduce are left out, so what follows them is g
 from __future__ import annotations
 
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError
 from minidl.nn import functional as F
-from minidl.nn.arguments import is_real
 from minidl.nn.arguments import reduction as check_reduction
 from minidl.nn.module import Module
 

@@ -166,12 +166,8 @@ class Module(Tree):
         if state.recorder is not None:
             return state.recorder.call(self.zero_grad, set_to_none)
         for parameter in self.parameters():
-            if parameter.grad is None:
-                continue
-            if set_to_none:
-                parameter.grad = None
-            else:
-                parameter.grad = parameter.grad.detach().zero_()
+            if parameter.grad is not None:
+                parameter.grad = None if set_to_none else parameter.grad.detach().zero_()
 
     # -- saving and loading ----------------------------------------------------------------------------------------
 

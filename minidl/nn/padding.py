@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import DTypeError, ShapeError
 from minidl.nn import functional as F
-from minidl.nn.arguments import is_real
 from minidl.nn.module import Module
 
 __all__ = [

@@ -7,9 +7,11 @@ from typing import Any
 
 from minidl import kernels
 from minidl._tensor import Tensor
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError
 from minidl.optim.counters import count_step
-from minidl.optim.optimizer import Optimizer, check_number, is_real
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import check_number
 
 __all__ = ["Adadelta"]
 

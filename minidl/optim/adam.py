@@ -10,12 +10,12 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
-from minidl.errors import ArgumentError
 from minidl.kernels.cuda.optimizer import adam_numbers, adam_update_many
 from minidl.optim.counters import count_step
 from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
-from minidl.optim.optimizer import Optimizer, check_number, is_real
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import check_betas, check_number
 
 __all__ = ["Adam", "AdamW"]
 
@@ -89,12 +89,10 @@ class Adam(Optimizer):
             members.append(parameter)
             for place, array in enumerate((parameter.data, parameter.grad.data, *buffers)):
                 arrays[place].append(array)
-        names = ("eps", "weight_decay", "decoupled_weight_decay", "maximize")
         for members, arrays in launches.values():
             with on_device_of(arrays[0][0]):
                 lr, step = graph.live(lambda: group["lr"]), graph.live(partial(self._step, members[0]))
-                settings = [*group["betas"], *[group[name] for name in names]]
-                now, current = graph.numbers(adam_numbers, lr, *settings, step)
+                now, current = graph.numbers(adam_numbers, lr, *_settings(group), step)
                 values, gradients, averages, squares, largest = arrays
                 adam_update_many(values, gradients, averages, squares, largest, now if current is None else current)
         return {id(parameter) for parameter in chosen}
@@ -106,22 +104,10 @@ class Adam(Optimizer):
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         exp_avg, _ = self.buffer(parameter, "exp_avg")
         exp_avg_sq, _ = self.buffer(parameter, "exp_avg_sq")
-        max_exp_avg_sq = self.buffer(parameter, "max_exp_avg_sq")[0] if group["amsgrad"] else None
-        beta1, beta2 = group["betas"]
+        largest = self.buffer(parameter, "max_exp_avg_sq")[0] if group["amsgrad"] else None
+        step = count_step(self.state[parameter])
         kernels.adam_update(
-            parameter.data,
-            parameter.grad.data,
-            exp_avg,
-            exp_avg_sq,
-            max_exp_avg_sq,
-            group["lr"],
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["maximize"],
-            count_step(self.state[parameter]),
+            parameter.data, parameter.grad.data, exp_avg, exp_avg_sq, largest, group["lr"], *_settings(group), step
         )
 
     def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -131,23 +117,14 @@ class Adam(Optimizer):
         self, group: dict[str, Any], gathered: Gathered, gradients: list[Any], first: list[int]
     ) -> None:
         exp_avgs, exp_avg_sqs, *largest, steps = gathered.buffers
-        beta1, beta2 = group["betas"]
-        kernels.adam_update_group(
-            gathered.arrays,
-            gradients,
-            exp_avgs,
-            exp_avg_sqs,
-            largest[0] if largest else None,
-            steps,
-            group["lr"],
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["maximize"],
-            gathered.memo,
-        )
+        arrays = gathered.arrays, gradients, exp_avgs, exp_avg_sqs, largest[0] if largest else None, steps
+        kernels.adam_update_group(*arrays, group["lr"], *_settings(group), gathered.memo)
+
+
+def _settings(group: dict[str, Any]) -> tuple[float, float, float, float, bool, bool]:
+    """What the kernels take beside the learning rate, in their order."""
+    beta1, beta2 = group["betas"]
+    return beta1, beta2, group["eps"], group["weight_decay"], group["decoupled_weight_decay"], group["maximize"]
 
 
 class AdamW(Adam):
@@ -182,17 +159,3 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
         )
-
-
-def check_betas(who: str, betas: Any) -> None:
-    """ArgumentError unless ``betas`` is a pair of numbers from 0 to below 1."""
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise ArgumentError(who, expected="betas to be a pair (beta1, beta2)", got=repr(betas))
-    for index, beta in enumerate(betas):
-        if not is_real(beta) or not 0.0 <= beta < 1.0:
-            raise ArgumentError(
-                who,
-                expected="0 <= beta < 1",
-                got=repr(beta),
-                hint=f"Invalid beta parameter at index {index}: {beta}",
-            )

@@ -7,9 +7,9 @@ from typing import Any
 
 from minidl import kernels
 from minidl._tensor import Tensor
-from minidl.optim.adam import check_betas
 from minidl.optim.counters import count_step
-from minidl.optim.optimizer import Optimizer, check_number
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import check_betas, check_number
 
 __all__ = ["Adamax"]
 

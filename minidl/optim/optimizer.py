@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import numbers
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from minidl._factories import tensor
 from minidl._tensor import Tensor
 from minidl.autograd.modes import enable_grad, state
 from minidl.backend import graph
 from minidl.backend.arrays import on_device_of
-from minidl.backend.dtypes import float32
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 from minidl.optim.counters import scalar
 from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
+from minidl.optim.settings import refuse_unsupported
+from minidl.optim.state import load
 
 __all__ = ["Optimizer"]
 
@@ -52,17 +50,12 @@ class Optimizer:
         self._gathered: dict[int, Gathered] = {}  # by id of the group, which it holds
         who = type(self).__name__
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
-            raise DTypeError(
-                who,
-                expected="params to be an iterable of Tensors or dicts",
-                got=type(params).__name__,
-                hint="Write [parameter] or model.parameters().",
-            )
+            expected, hint = "params to be an iterable of Tensors or dicts", "Write [parameter] or model.parameters()."
+            raise DTypeError(who, expected=expected, got=type(params).__name__, hint=hint)
         groups = list(params)
         if not groups:
-            raise ArgumentError(
-                who, expected="at least one parameter", got="none", hint="optimizer got an empty parameter list"
-            )
+            hint = "optimizer got an empty parameter list"
+            raise ArgumentError(who, expected="at least one parameter", got="none", hint=hint)
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -87,19 +80,11 @@ class Optimizer:
         parameters = [params] if isinstance(params, Tensor) else list(params)
         for parameter in parameters:
             if not isinstance(parameter, Tensor):
-                raise DTypeError(
-                    who,
-                    expected="Tensors only",
-                    got=type(parameter).__name__,
-                    hint="Pass model.parameters(), not the model or its named_parameters().",
-                )
+                hint = "Pass model.parameters(), not the model or its named_parameters()."
+                raise DTypeError(who, expected="Tensors only", got=type(parameter).__name__, hint=hint)
             if not parameter.is_leaf:
-                raise ArgumentError(
-                    who,
-                    expected="leaf tensors",
-                    got=f"the result of an operation, of shape {tuple(parameter.shape)}",
-                    hint="can't optimize a non-leaf Tensor",
-                )
+                got = f"the result of an operation, of shape {tuple(parameter.shape)}"
+                raise ArgumentError(who, expected="leaf tensors", got=got, hint="can't optimize a non-leaf Tensor")
         identities = {id(parameter) for parameter in parameters}
         if len(identities) < len(parameters):
             warnings.warn(
@@ -129,12 +114,8 @@ class Optimizer:
             return state.recorder.call(self.zero_grad, set_to_none)
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                if set_to_none:
-                    parameter.grad = None
-                else:
-                    parameter.grad = parameter.grad.detach().zero_()
+                if parameter.grad is not None:
+                    parameter.grad = None if set_to_none else parameter.grad.detach().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -293,43 +274,7 @@ class Optimizer:
         Parameters correspond by their place in the groups. Buffers take the parameter's type and device. Raises
         ArgumentError, and changes nothing, where groups or shapes do not match.
         """
-        who = f"{type(self).__name__}.load_state_dict"
-        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
-            raise ArgumentError(
-                who, expected='a dict with the keys "state" and "param_groups"', got=repr(state_dict)[:80]
-            )
-        saved_groups = state_dict["param_groups"]
-        if len(saved_groups) != len(self.param_groups):
-            raise ArgumentError(
-                who,
-                expected=f"{len(self.param_groups)} parameter groups",
-                got=str(len(saved_groups)),
-                hint="loaded state dict has a different number of parameter groups",
-            )
-        by_number: dict[Any, Tensor] = {}
-        groups = []
-        for number, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
-            if len(saved["params"]) != len(group["params"]):
-                expected = f"{len(group['params'])} parameters in group {number}"
-                hint = "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
-                raise ArgumentError(who, expected=expected, got=str(len(saved["params"])), hint=hint)
-            by_number.update(zip(saved["params"], group["params"], strict=True))
-            settings = copy.deepcopy({key: value for key, value in saved.items() if key != "params"})
-            groups.append({**{key: group[key] for key in ("params", *self.defaults)}, **settings})
-            self.check_group(groups[-1])
-        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
-        for key, saved in state_dict["state"].items():
-            if key in by_number:
-                parameter = by_number[key]
-                state[parameter] = {
-                    name: _counter(who, name, value) if name in self.counters else _adopt(who, name, parameter, value)
-                    for name, value in saved.items()
-                    if value is not None  # torch's word for a buffer that is not needed
-                }
-            else:
-                state[key] = copy.deepcopy(saved)
-        self.state = state
-        self.param_groups = groups
+        load(self, state_dict)
 
     def __repr__(self) -> str:
         lines = []
@@ -337,50 +282,3 @@ class Optimizer:
             lines.append(("\n" if number else "") + f"Parameter Group {number}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
-
-
-def _adopt(who: str, name: str, parameter: Tensor, value: Any) -> Any:
-    """A copy of one loaded state entry in the parameter's type and on its device."""
-    if not isinstance(value, Tensor):
-        raise ArgumentError(who, expected=f"{name} as a tensor", got=repr(value)[:80])
-    if value.shape != parameter.shape:
-        raise ArgumentError(
-            who,
-            expected=f"{name} of the parameter's shape {tuple(parameter.shape)}",
-            got=f"shape {tuple(value.shape)}",
-        )
-    return value.detach().to(device=parameter.device, dtype=parameter.dtype).clone()
-
-
-def _counter(who: str, name: str, value: Any) -> Tensor:
-    """A loaded count or factor as a float32 tensor without axes, on the CPU."""
-    number = value.item() if isinstance(value, Tensor) and value.shape == () else value
-    if not is_real(number) or not 0 <= number < 2**62:
-        raise ArgumentError(who, expected=f"{name} as a number of at least 0", got=repr(value)[:80])
-    return tensor(number, dtype=float32)
-
-
-def refuse_unsupported(who: str, group: dict[str, Any]) -> None:
-    """ArgumentError for torch's switches that this library cannot honour."""
-    for name in ("foreach", "capturable", "differentiable"):
-        if group.get(name):
-            raise ArgumentError(
-                who,
-                expected=f"{name} to be False or None",
-                got=repr(group[name]),
-                hint="Updates here are always fused and in place.",
-            )
-
-
-def is_real(value: Any) -> bool:
-    """Whether ``value`` is a real number, Python's or NumPy's, and not a truth value."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def check_number(who: str, group: dict[str, Any], name: str, words: str) -> None:
-    """DTypeError unless the setting is a number, ArgumentError if it is negative; ``words`` are torch's name for it."""
-    value = group[name]
-    if not is_real(value):
-        raise DTypeError(who, expected=f"{name} as a number", got=repr(value))
-    if not value >= 0:
-        raise ArgumentError(who, expected=f"{name} >= 0", got=repr(value), hint=f"Invalid {words}: {value}")

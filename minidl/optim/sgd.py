@@ -13,7 +13,8 @@ from minidl.errors import ArgumentError
 from minidl.kernels.cuda.optimizer import sgd_numbers, sgd_update_many
 from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
-from minidl.optim.optimizer import Optimizer, check_number
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.settings import check_number
 
 __all__ = ["SGD"]
 
@@ -79,30 +80,15 @@ class SGD(Optimizer):
             arrays[1].append(parameter.grad.data)
             if buffer is not None:
                 arrays[2].append(buffer)
-        names = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
         for (_, _, first), arrays in launches.items():
             with on_device_of(arrays[0][0]):
-                settings = [group[name] for name in names]
-                now, current = graph.numbers(sgd_numbers, graph.live(lambda: group["lr"]), *settings, first)
+                now, current = graph.numbers(sgd_numbers, graph.live(lambda: group["lr"]), *_settings(group), first)
                 sgd_update_many(*arrays, now if current is None else current)
         return {id(parameter) for parameter in chosen}
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        buffer, first = None, False
-        if group["momentum"] != 0:
-            buffer, first = self.buffer(parameter, "momentum_buffer")
-        kernels.sgd_update(
-            parameter.data,
-            parameter.grad.data,
-            buffer,
-            group["lr"],
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-            first,
-        )
+        buffer, first = self.buffer(parameter, "momentum_buffer") if group["momentum"] != 0 else (None, False)
+        kernels.sgd_update(parameter.data, parameter.grad.data, buffer, group["lr"], *_settings(group), first)
 
     def buffer_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
@@ -110,16 +96,11 @@ class SGD(Optimizer):
     def update_gathered(
         self, group: dict[str, Any], gathered: Gathered, gradients: list[Any], first: list[int]
     ) -> None:
-        kernels.sgd_update_group(
-            gathered.arrays,
-            gradients,
-            gathered.buffers[0] if gathered.buffers else None,
-            group["lr"],
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-            first,
-            gathered.memo,
-        )
+        buffers = gathered.buffers[0] if gathered.buffers else None
+        settings = group["lr"], *_settings(group), first
+        kernels.sgd_update_group(gathered.arrays, gradients, buffers, *settings, gathered.memo)
+
+
+def _settings(group: dict[str, Any]) -> tuple[float, float, float, bool, bool]:
+    """What the kernels take beside the learning rate, in their order."""
+    return group["momentum"], group["dampening"], group["weight_decay"], group["nesterov"], group["maximize"]

@@ -11,10 +11,10 @@ from typing import Any
 from minidl._factories import tensor
 from minidl._tensor import Tensor
 from minidl.autograd.modes import no_grad
-from minidl.backend.dtypes import int64
+from minidl.backend.dtypes import int64, is_real
 from minidl.errors import ArgumentError, DTypeError
 from minidl.optim.lr_scheduler.base import LRScheduler, check_whole, one_for_each_group
-from minidl.optim.optimizer import Optimizer, is_real
+from minidl.optim.optimizer import Optimizer
 
 __all__ = [
     "SWALR",

@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError
-from minidl.optim.optimizer import Optimizer, is_real
+from minidl.optim.optimizer import Optimizer
 
 __all__ = ["LRScheduler"]
 

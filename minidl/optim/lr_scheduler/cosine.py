@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError
 from minidl.optim.lr_scheduler.base import LRScheduler, check_whole
-from minidl.optim.optimizer import Optimizer, is_real
+from minidl.optim.optimizer import Optimizer
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
 

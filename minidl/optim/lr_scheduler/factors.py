@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError
 from minidl.optim.lr_scheduler.base import LRScheduler, check_between, check_whole, checked_state, one_for_each_group
-from minidl.optim.optimizer import Optimizer, is_real
+from minidl.optim.optimizer import Optimizer
 
 __all__ = ["ConstantLR", "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "StepLR"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, SupportsFloat
 
+from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError
 from minidl.optim.lr_scheduler.base import LRScheduler, check_whole, one_for_each_group
-from minidl.optim.optimizer import Optimizer, is_real
+from minidl.optim.optimizer import Optimizer
 
 __all__ = ["ReduceLROnPlateau"]
 
