@@ -15,7 +15,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from minidl.kernels.cpu import blas, conv_winograd, microkernel
+from minidl.kernels.cpu import blas, conv_winograd, conv_winograd_filters, microkernel
 from minidl.kernels.cpu import conv as cpu
 from minidl.kernels.geometry import conv_output_size
 from minidl.kernels.plain import conv as plain
@@ -324,7 +324,7 @@ def test_winograd_equals_plain(N, C, O, height, width, padding, relu, chunks, th
     (_, y), (_, dx), (_, dweight) = results
     conv_winograd.winograd_forward(x, weight, bias, y, padding, relu, threads)
     conv_winograd.winograd_input_gradient(grad, weight, dx, padding, threads)
-    conv_winograd.winograd_weight_gradient(grad, x, dweight, chunks, padding)
+    conv_winograd_filters.winograd_weight_gradient(grad, x, dweight, chunks, padding)
     for whole, _ in results:
         assert np.isnan([whole[:32], whole[-32:]]).all()
     X, W, G = (a.astype(np.float64) for a in (x.transpose(0, 3, 1, 2), weight, grad.transpose(0, 3, 1, 2)))

@@ -33,9 +33,11 @@ from minidl.kernels.cpu.conv_planes import (
     to_planes,
     weight_gradient_planes,
 )
-from minidl.kernels.cpu.conv_tile_gradients import scatter_tiles, weight_gradient_tiles
+from minidl.kernels.cpu.conv_tile_gradients import weight_gradient_tiles
+from minidl.kernels.cpu.conv_tile_scatter import scatter_tiles
 from minidl.kernels.cpu.conv_tiles import convolve_tiles, pack_blocks
-from minidl.kernels.cpu.conv_winograd import winograd_forward, winograd_input_gradient, winograd_weight_gradient
+from minidl.kernels.cpu.conv_winograd import winograd_forward, winograd_input_gradient
+from minidl.kernels.cpu.conv_winograd_filters import winograd_weight_gradient
 from minidl.kernels.cpu.microkernel import AVAILABLE as TILES
 from minidl.kernels.cpu.threads import parallel_region
 from minidl.kernels.geometry import conv_output_size

@@ -44,7 +44,7 @@ from minidl.kernels.cpu.microkernel import (
     tile_address,
 )
 
-__all__ = ["ALONE", "WIDTH", "convolve_tiles", "pack_blocks", "pad_rows"]
+__all__ = ["ALONE", "ONE_RUN", "WIDTH", "convolve_tiles", "pack_blocks", "pad_rows"]
 
 Array = Any
 
@@ -56,6 +56,9 @@ LEAST_TASKS = 16
 ALONE = 250_000
 # Filters in a block: the lanes of a tile's two vectors.
 WIDTH = 2 * LANES
+
+_ONE_RUN = np.zeros((1, 2), np.int64)
+ONE_RUN: int = _ONE_RUN.ctypes.data  # address of the table of a single run that starts where A and B do
 
 
 class Tiles(NamedTuple):

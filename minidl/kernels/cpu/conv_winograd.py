@@ -27,8 +27,7 @@ from numba import prange
 from minidl.kernels.cpu import winograd_transforms as transforms
 from minidl.kernels.cpu.caching import njit
 from minidl.kernels.cpu.conv_pixels import PARALLEL, SERIAL
-from minidl.kernels.cpu.conv_tile_gradients import ONE_RUN, exact_tiles
-from minidl.kernels.cpu.conv_tiles import WIDTH, pad_rows, tiles_across
+from minidl.kernels.cpu.conv_tiles import ONE_RUN, WIDTH, pad_rows, tiles_across
 from minidl.kernels.cpu.memory import address_of, copy_items
 from minidl.kernels.cpu.microkernel import (
     A_ROW,
@@ -47,15 +46,21 @@ from minidl.kernels.cpu.microkernel import (
 )
 from minidl.kernels.cpu.winograd_transforms import transform_address
 
-__all__ = ["winograd_forward", "winograd_input_gradient", "winograd_weight_gradient"]
+__all__ = [
+    "aligned",
+    "fill_transform",
+    "gradient_rows",
+    "plane_pitch",
+    "rows_of_band",
+    "window_rows",
+    "winograd_forward",
+    "winograd_input_gradient",
+]
 
 Array = Any
 
 # Memory for the planes of a band: half of a small L2 cache.
 BAND_BYTES = 384 * 1024
-# The weight gradient's bands are larger: each of them reads and writes all sums (16, C, O) once. Planes that come from
-# the L3 cache cost less than that: 6 % faster with 64 channels and filters, 30 % with 256.
-WEIGHT_BAND_BYTES = 3 * 1024 * 1024
 # So many weights one thread transforms before another is awake.
 PACK_ALONE = 10_000
 # Each worker's share of tile rows is cut into at least so many bands, where there are enough.
@@ -67,7 +72,7 @@ _RELU, _ADD, _FIELDS = transforms.RELU, transforms.ADD, transforms.FIELDS
 
 
 @njit(**SERIAL)
-def _plane(tiles, channels):
+def plane_pitch(tiles, channels):
     """Numbers from one plane (tiles, channels) to the next: never a multiple of 4 KiB, which would leave the 16 planes
     a single set of the L1 cache to share."""
     return -(-tiles * channels // 1024) * 1024 + LANES
@@ -129,7 +134,7 @@ def _transform_filters_parallel(weight, packed, flipped, blocks):
 
 
 @njit(**SERIAL)
-def _fill_transform(job, pixel, row, plane, channels, count, relu):
+def fill_transform(job, pixel, row, plane, channels, count, relu):
     """A job of winograd_transforms.py; distances in numbers."""
     job[_ROW] = 4 * row
     job[_PIXEL] = 4 * pixel
@@ -172,7 +177,7 @@ def _multiply(planes, plane, depth, packed, results, result_plane, lanes, count,
 
 
 @njit(**SERIAL)
-def _window_rows(x, scratch, planes, plane, job, first, count, th, tw, ph, pw, padded, transform):
+def window_rows(x, scratch, planes, plane, job, first, count, th, tw, ph, pw, padded, transform):
     """Tile rows first to first+count: x (N, H, W, C) -> planes (16, count*tw, C)."""
     _, H, W, C = x.shape
     for r in range(count):
@@ -186,7 +191,7 @@ def _window_rows(x, scratch, planes, plane, job, first, count, th, tw, ph, pw, p
 
 
 @njit(**SERIAL)
-def _gradient_rows(grad, scratch, planes, plane, job, first, count, th, tw, padded, transform):
+def gradient_rows(grad, scratch, planes, plane, job, first, count, th, tw, padded, transform):
     """Tile rows first to first+count: grad (N, oh, ow, O) -> planes (16, count*tw, O)."""
     _, oh, ow, O = grad.shape
     for r in range(count):
@@ -208,8 +213,8 @@ def _forward_band(
     C = x.shape[3]
     _, oh, ow, O = y.shape
     th, tw = (oh + 1) // 2, (ow + 1) // 2
-    plane, result_plane = _plane(rows * tw, C), _plane(rows * tw, O)
-    _window_rows(x, scratch, planes, plane, job, first, count, th, tw, *pads, padded, windows)
+    plane, result_plane = plane_pitch(rows * tw, C), plane_pitch(rows * tw, O)
+    window_rows(x, scratch, planes, plane, job, first, count, th, tw, *pads, padded, windows)
     _multiply(planes, plane, C, packed, products, result_plane, O, rows * tw, tiles, jobs, table, last_lanes)
     for r in range(count):
         n, i = (first + r) // th, (first + r) % th
@@ -232,14 +237,14 @@ def _forward_part(
     odd = oh % 2 + ow % 2 > 0
     padded = odd or pads[0] != 0 or pads[1] != 0
     begin, stop = worker * N * th // workers, (worker + 1) * N * th // workers
-    plane, result_plane = _plane(rows * tw, C), _plane(rows * tw, O)
+    plane, result_plane = plane_pitch(rows * tw, C), plane_pitch(rows * tw, O)
     planes, products = aligned(16 * plane), aligned(16 * result_plane)
     planes[:] = 0  # a band with fewer rows multiplies what is left over here, which must not be NaN: those are slow
     wide = 2 * tw + 2 if padded else W
     scratch, out = aligned(4 * wide * C if padded else 0), aligned(4 * tw * O if odd else 0)
     jobs, job, result_job = np.zeros((5, FIELDS), np.int64), np.empty(_FIELDS, np.int64), np.empty(_FIELDS, np.int64)
-    _fill_transform(job, C, wide * C, plane, C, tw, 0)
-    _fill_transform(result_job, O, (2 * tw if odd else ow) * O, result_plane, O, tw, relu)
+    fill_transform(job, C, wide * C, plane, C, tw, 0)
+    fill_transform(result_job, O, (2 * tw if odd else ow) * O, result_plane, O, tw, relu)
     for first in range(begin, stop, rows):
         _forward_band(
             x, packed, start, y, first, min(rows, stop - first), rows, tiles, last_lanes, pads, padded, table,
@@ -256,7 +261,7 @@ def _forward(x, packed, start, y, rows, tiles, last_lanes, pads, relu, table, wi
         )  # fmt: skip
 
 
-def _rows_of_band(total: int, tw: int, channels: int, bands: int, room: int = BAND_BYTES) -> int:
+def rows_of_band(total: int, tw: int, channels: int, bands: int, room: int = BAND_BYTES) -> int:
     """Tile rows in a band: what fits in `room` bytes, in at least `bands` bands that are about equal."""
     most = max(1, min(room // (16 * 4 * tw * channels), -(-total // bands)))
     return -(-total // -(-total // most))
@@ -278,7 +283,7 @@ def winograd_forward(x, weight, start, y, padding, relu, threads):
     N, oh, ow, O = y.shape
     C = x.shape[3]
     th, tw = (oh + 1) // 2, (ow + 1) // 2
-    rows = _rows_of_band(N * th, tw, C + O, LEAST_BANDS * threads)
+    rows = rows_of_band(N * th, tw, C + O, LEAST_BANDS * threads)
     tiles = tiles_across(O, rows * tw)
     packed = _pack(weight, 0)
     _forward(
@@ -297,8 +302,8 @@ def _input_band(
     _, H, W, C = dx.shape
     th, tw = (oh + 1) // 2, (ow + 1) // 2
     wide = 2 * tw + 2
-    plane, result_plane = _plane(rows * tw, O), _plane(rows * tw, C)
-    _gradient_rows(grad, scratch, planes, plane, job, first, count, th, tw, scratch.size > 0, gradients)
+    plane, result_plane = plane_pitch(rows * tw, O), plane_pitch(rows * tw, C)
+    gradient_rows(grad, scratch, planes, plane, job, first, count, th, tw, scratch.size > 0, gradients)
     _multiply(planes, plane, O, packed, products, result_plane, C, rows * tw, tiles, jobs, table, last_lanes)
     for r in range(count):
         n, i = (first + r) // th, (first + r) % th
@@ -321,14 +326,14 @@ def _input_part(
     odd = oh % 2 + ow % 2 > 0
     direct = not odd and pads[0] == 0 and pads[1] == 0
     begin, stop = worker * N // workers * th, (worker + 1) * N // workers * th
-    plane, result_plane = _plane(rows * tw, O), _plane(rows * tw, C)
+    plane, result_plane = plane_pitch(rows * tw, O), plane_pitch(rows * tw, C)
     planes, products = aligned(16 * plane), aligned(16 * result_plane)
     planes[:] = 0  # as in _forward_part
     wide = W if direct else 2 * tw + 2
     scratch, whole = aligned(4 * tw * O if odd else 0), aligned(0 if direct else (2 * th + 2) * wide * C)
     jobs, job, back_job = np.zeros((5, FIELDS), np.int64), np.empty(_FIELDS, np.int64), np.empty(_FIELDS, np.int64)
-    _fill_transform(job, O, (2 * tw if odd else ow) * O, plane, O, tw, 0)
-    _fill_transform(back_job, C, wide * C, result_plane, C, tw, 0)
+    fill_transform(job, O, (2 * tw if odd else ow) * O, plane, O, tw, 0)
+    fill_transform(back_job, C, wide * C, result_plane, C, tw, 0)
     for first in range(begin, stop, rows):
         _input_band(
             grad, packed, dx, first, min(rows, stop - first), rows, tiles, last_lanes, pads, table, gradients, back,
@@ -347,134 +352,10 @@ def winograd_input_gradient(grad, weight, dx, padding, threads):
     N, oh, ow, O = grad.shape
     C = dx.shape[3]
     th, tw = (oh + 1) // 2, (ow + 1) // 2
-    rows = _rows_of_band(N * th, tw, C + O, LEAST_BANDS * threads)
+    rows = rows_of_band(N * th, tw, C + O, LEAST_BANDS * threads)
     tiles = tiles_across(C, rows * tw)
     packed = _pack(weight, 1)
     _input(
         grad, packed, dx, rows, tiles[:4], (tiles.full_lanes, tiles.last_lanes), padding, ONE_RUN,
         transform_address("gradients"), transform_address("back"), min(threads, N),
     )  # fmt: skip
-
-
-@njit(**SERIAL)
-def _weight_band(
-    grad, x, partials, chunk, first, count, rows, full, last, pads, padded, windows, gradients,
-    scratch, other, planes, others, jobs, job, other_job,
-):  # fmt: skip
-    """Tile rows first to first+count of one chunk; the arrays of the last line are scratch."""
-    _, oh, ow, O = grad.shape
-    C = x.shape[3]
-    th, tw = (oh + 1) // 2, (ow + 1) // 2
-    plane, other_plane = _plane(rows * tw, C), _plane(rows * tw, O)
-    zeros = address_of(jobs, 2 * FIELDS)  # the third row of jobs is of zeros
-    _window_rows(x, scratch, planes, plane, job, first, count, th, tw, *pads, padded, windows)
-    _gradient_rows(grad, other, others, other_plane, other_job, first, count, th, tw, other.size > 0, gradients)
-    for p in range(16):
-        for lane in range(0, O, WIDTH):
-            z = 0 if lane + WIDTH < O else 1
-            short, long, height, longer = full if z == 0 else last
-            tiles = C // height if longer == 0 else (C - longer) // height
-            to = 0
-            for t in range(tiles):
-                call_tile(
-                    long if t < longer else short, address_of(jobs, z * FIELDS),
-                    address_of(planes, p * plane + to), address_of(others, p * other_plane + lane), zeros,
-                    address_of(partials, ((chunk * 16 + p) * C + to) * O + lane),
-                )  # fmt: skip
-                to += height + 1 if t < longer else height
-
-
-@njit(**SERIAL)
-def _weight_chunk(
-    grad, x, partials, chunk, chunks, rows, full, last, last_lanes, pads, table, windows, gradients
-):  # fmt: skip
-    """partials (chunks, 16, C, O): the sum over one chunk of tile rows, in every plane."""
-    N, oh, ow, O = grad.shape
-    W, C = x.shape[2:]
-    th, tw = (oh + 1) // 2, (ow + 1) // 2
-    odd = oh % 2 + ow % 2 > 0
-    padded = odd or pads[0] != 0 or pads[1] != 0
-    begin, stop = chunk * N * th // chunks, (chunk + 1) * N * th // chunks
-    plane, other_plane = _plane(rows * tw, C), _plane(rows * tw, O)
-    planes, others = aligned(16 * plane), aligned(16 * other_plane)
-    wide = 2 * tw + 2 if padded else W
-    scratch, other = aligned(4 * wide * C if padded else 0), aligned(4 * tw * O if odd else 0)
-    jobs, job, other_job = np.zeros((5, FIELDS), np.int64), np.empty(_FIELDS, np.int64), np.empty(_FIELDS, np.int64)
-    _fill_transform(job, C, wide * C, plane, C, tw, 0)
-    _fill_transform(other_job, O, (2 * tw if odd else ow) * O, other_plane, O, tw, 0)
-    for z in range(2):
-        jobs[z, A_ROW] = 4
-        jobs[z, A_STEP] = 4 * C
-        jobs[z, B_STEP] = 4 * O
-        jobs[z, C_ROW] = 4 * O
-        jobs[z, RUNS] = 1
-        jobs[z, TABLE] = table
-        jobs[z, LAST_LANES] = last_lanes[z]
-    for first in range(begin, stop, rows):
-        count = min(rows, stop - first)
-        jobs[:2, STEPS] = count * tw
-        jobs[:2, ACCUMULATE] = first > begin
-        _weight_band(
-            grad, x, partials, chunk, first, count, rows, full, last, pads, padded, windows, gradients,
-            scratch, other, planes, others, jobs, job, other_job,
-        )  # fmt: skip
-
-
-@njit(**PARALLEL)
-def _weight_chunks(grad, x, partials, chunks, rows, full, last, last_lanes, pads, table, windows, gradients):
-    for chunk in prange(chunks):
-        _weight_chunk(
-            grad, x, partials, np.int64(chunk), chunks, rows, full, last, last_lanes, pads, table, windows, gradients
-        )
-
-
-@njit(**SERIAL)
-def _finish_channel(partials, c, dweight, sums):
-    """Channel c: the sum of partials (chunks, 16, C, O), in order, then G^T p G into dweight (O, C, 3, 3)."""
-    chunks, _, _, O = partials.shape
-    half = np.float32(0.5)
-    for p in range(16):
-        total = sums[p]
-        total[:] = partials[0, p, c]
-        for chunk in range(1, chunks):
-            part = partials[chunk, p, c]
-            for o in range(O):
-                total[o] += part[o]
-    for j in range(4):
-        for o in range(O):
-            first, second = half * sums[4 + j, o], half * sums[8 + j, o]
-            sums[j, o] += first + second
-            sums[4 + j, o] = first - second
-            sums[12 + j, o] += first + second
-    for i in range(3):
-        row = 12 if i == 2 else 4 * i
-        for o in range(O):
-            first, second = half * sums[row + 1, o], half * sums[row + 2, o]
-            dweight[o, c, i, 0] = sums[row, o] + (first + second)
-            dweight[o, c, i, 1] = first - second
-            dweight[o, c, i, 2] = sums[row + 3, o] + (first + second)
-
-
-@njit(**PARALLEL)
-def _finish(partials, dweight):
-    C, O = partials.shape[2:]
-    for c in prange(C):
-        _finish_channel(partials, np.int64(c), dweight, np.empty((16, O), partials.dtype))
-
-
-def winograd_weight_gradient(grad, x, dweight, chunks, padding):
-    """Gradient by the filters: grad (N, oh, ow, O), x (N, H, W, C) -> dweight (O, C, 3, 3), float32.
-
-    The tile rows are summed up in at most `chunks` parts, which are then added in order.
-    """
-    N, oh, ow, O = grad.shape
-    C = x.shape[3]
-    th, tw = (oh + 1) // 2, (ow + 1) // 2
-    chunks = min(chunks, N * th)
-    rows = _rows_of_band(-(-N * th // chunks), tw, C + O, 1, WEIGHT_BAND_BYTES)
-    partials = np.empty((chunks, 16, C, O), dweight.dtype)
-    _weight_chunks(
-        grad, x, partials, chunks, rows, *exact_tiles(C, O), padding, ONE_RUN,
-        transform_address("windows"), transform_address("gradients"),
-    )  # fmt: skip
-    _finish(partials, dweight)
