@@ -15,143 +15,13 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import is_array, namespace
+from minidl.backend.arrays import is_array
 from minidl.backend.random import Stream
 from minidl.errors import DTypeError, GraphError
 from minidl.fusion import fuse
-from minidl.ops.indexing import resolve
+from minidl.tape import Accumulate, Assign, Call, Drawn, Operation, Place, Write, accumulate, places_in
 
 __all__ = ["Captured", "capture"]
-
-
-class _Operation:
-    """One recorded ``forward``: where its inputs are, and where its results and what it saved go."""
-
-    __slots__ = ("inputs", "node", "options", "outputs", "release", "saved", "variable")
-
-    def __init__(self, node: Function, inputs: list[int], options: dict[str, Any], variable: dict[str, Any]) -> None:
-        self.node, self.inputs, self.options, self.variable = node, inputs, options, variable
-        self.outputs: list[int] = []
-        self.saved: list[tuple[int, int]] = []  # (position in what forward saves, place)
-        self.release: list[int] = []
-
-    def run(self, values: list[Any], streams: list[Any]) -> None:
-        node, options = self.node, self.options
-        if self.variable:
-            options = {**options, **{name: _fill(value, values, streams) for name, value in self.variable.items()}}
-        result = type(node).forward(node, *[values[i] for i in self.inputs], **options)
-        for i, out in zip(self.outputs, result if type(result) is tuple else (result,)):
-            values[i] = out if getattr(out, "shape", ()) else namespace(out).asarray(out)
-        for position, i in self.saved:
-            array = node._to_save[position]
-            values[i] = array if array.shape else namespace(array).asarray(array)
-        node._to_save = ()
-        for i in self.release:
-            values[i] = None
-
-    def touches(self) -> list[int]:
-        return [*self.inputs, *_places(self.variable), *self.outputs, *[place for _, place in self.saved]]
-
-
-class _Place(int):
-    """An index into the values of a replay, standing for an array inside an operation's options."""
-
-
-class _Drawn(int):
-    """The number of a random stream, standing for it inside an operation's options."""
-
-
-def _fill(value: Any, values: list[Any], streams: list[Any]) -> Any:
-    if isinstance(value, _Place):
-        return values[value]
-    if isinstance(value, _Drawn):
-        return streams[value]
-    if isinstance(value, tuple):
-        return tuple([_fill(v, values, streams) for v in value])
-    return value
-
-
-def _places(value: Any) -> list[int]:
-    if isinstance(value, _Place):
-        return [int(value)]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
-    return [place for item in items for place in _places(item)]
-
-
-class _Write:
-    """A recorded in-place write: target[index] = value."""
-
-    def __init__(self, target: int, index: Any, value: Any, owner: Tensor | None) -> None:
-        self.target, self.index, self.value, self.owner = target, index, value, owner
-        self.release: list[int] = []
-
-    def run(self, values: list[Any], streams: list[Any]) -> None:
-        part, rest = resolve(values[self.target], _fill(self.index, values, streams))
-        part[rest] = _fill(self.value, values, streams)
-        if self.owner is not None:
-            self.owner._bump()
-        for i in self.release:
-            values[i] = None
-
-    def touches(self) -> list[int]:
-        return [self.target, *_places((self.index, self.value))]
-
-
-class _Assign:
-    """A recorded ``tensor.grad = gradient``, or None."""
-
-    def __init__(self, leaf: int, place: int | None) -> None:
-        self.leaf, self.place = leaf, place
-        self.release: list[int] = []
-
-    def run(self, values: list[Any], streams: list[Any]) -> None:
-        values[self.leaf]._grad = None if self.place is None else Tensor(values[self.place])
-        for i in self.release:
-            values[i] = None
-
-    def touches(self) -> list[int]:
-        return [] if self.place is None else [self.place]
-
-
-class _Accumulate:
-    """A recorded gradient of a leaf: becomes its ``grad``, or is added to the one that is there, as in backward."""
-
-    def __init__(self, leaf: int, place: int, owned: bool) -> None:
-        self.leaf, self.place, self.owned = leaf, place, owned
-        self.outputs: list[int] = []
-        self.release: list[int] = []
-
-    def run(self, values: list[Any], streams: list[Any]) -> None:
-        values[self.outputs[0]] = _accumulate(values[self.leaf], values[self.place], self.owned)
-        for i in self.release:
-            values[i] = None
-
-    def touches(self) -> list[int]:
-        return [self.place, *self.outputs]
-
-
-def _accumulate(leaf: Tensor, value: Any, owned: bool) -> Any:
-    """Add ``value`` to ``leaf.grad``; gives the array that is the gradient afterwards."""
-    if leaf._grad is None:
-        leaf._grad = Tensor(value if owned else value.copy())
-    else:
-        leaf._grad.data += value
-        leaf._grad._bump()
-    return leaf._grad.data
-
-
-class _Call:
-    """A call that is made again as it is: an optimizer's update, zero_grad."""
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self.function, self.arguments = function, arguments
-        self.release: list[int] = []
-
-    def run(self, values: list[Any], streams: list[Any]) -> None:
-        self.function(*self.arguments)
-
-    def touches(self) -> list[int]:
-        return []
 
 
 class _Recorder:
@@ -200,11 +70,11 @@ class _Recorder:
         if isinstance(value, Stream):
             for number, known in enumerate(self.streams):
                 if known is value:
-                    return _Drawn(number), True
+                    return Drawn(number), True
             self.streams.append(value)
-            return _Drawn(len(self.streams) - 1), True
+            return Drawn(len(self.streams) - 1), True
         if is_array(value):
-            return _Place(self.array(value)), True
+            return Place(self.array(value)), True
         if isinstance(value, tuple):
             parts = [self._option(v) for v in value]
             return tuple(v for v, _ in parts), any(found for _, found in parts)
@@ -225,7 +95,7 @@ class _Recorder:
             (variable if found else fixed)[name] = replaced
         again = type(node)()
         again.needs_input_grad = node.needs_input_grad
-        step = _Operation(again, places, fixed, variable)
+        step = Operation(again, places, fixed, variable)
         # A result that is its input (a view of all of it) gets a place of its own, found from now on.
         step.outputs = [self._new(result.data) for result in results]
         for position, item in enumerate(node._saved):
@@ -243,11 +113,11 @@ class _Recorder:
         place, _ = self._option(value)
         where, _ = self._option(index)
         outside = id(target.data) not in self.place_of or self.place_of[id(target.data)] in self.live
-        self.steps.append(_Write(self.tensor(target), where, place, target if outside else None))
+        self.steps.append(Write(self.tensor(target), where, place, target if outside else None))
 
     def gradient(self, tensor: Tensor, gradient: Tensor | None) -> None:
         """Called by ``Tensor`` when its ``grad`` is set by hand."""
-        self.steps.append(_Assign(self._leaf(tensor), None if gradient is None else self.tensor(gradient)))
+        self.steps.append(Assign(self._leaf(tensor), None if gradient is None else self.tensor(gradient)))
 
     def _leaf(self, leaf: Tensor) -> int:
         """The place of a tensor itself (not of its array): an argument of the step, or one from outside."""
@@ -259,14 +129,14 @@ class _Recorder:
 
     def accumulate(self, leaf: Tensor, gradient: Tensor, owned: bool) -> None:
         """Called by the engine with the finished gradient of a leaf."""
-        step = _Accumulate(self._leaf(leaf), self.tensor(gradient), owned)
+        step = Accumulate(self._leaf(leaf), self.tensor(gradient), owned)
         self.steps.append(step)
-        array = _accumulate(leaf, gradient.data, owned)
+        array = accumulate(leaf, gradient.data, owned)
         step.outputs = [self._new(array)]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Make a call now, unseen, and again at every replay."""
-        self.steps.append(_Call(function, arguments))
+        self.steps.append(Call(function, arguments))
         state.recorder = None
         try:
             return function(*arguments)
@@ -291,7 +161,7 @@ class _Program:
         self.values: list[Any] = [None] * recorder.places
         for place, value in recorder.constants.items():
             self.values[place] = value
-        kept = {*self.inputs, *recorder.live, *recorder.constants, *_places(self.result)}
+        kept = {*self.inputs, *recorder.live, *recorder.constants, *places_in(self.result)}
         absent = {place for place, value in recorder.constants.items() if value is None}
         self.steps = fuse(recorder.steps, kept, absent)
         self._release(kept)
@@ -325,15 +195,17 @@ class _Program:
         streams = [drawn.source.stream(drawn.site) for drawn in self.streams]
         for step in self.steps:
             step.run(values, streams)
+            for place in step.release:
+                values[place] = None
         result = _copy(self.result, values)
-        for place in (*self.inputs, *self.arguments, *[place for place, _ in self.live], *_places(self.result)):
+        for place in (*self.inputs, *self.arguments, *[place for place, _ in self.live], *places_in(self.result)):
             values[place] = None
         return result
 
 
 def _result(result: Any, recorder: _Recorder) -> Any:
     if isinstance(result, Tensor):
-        return _Place(recorder.tensor(result))
+        return Place(recorder.tensor(result))
     if isinstance(result, (tuple, list)):
         return tuple(_result(item, recorder) for item in result)
     if result is None or isinstance(result, (bool, int, float, str)):
@@ -344,7 +216,7 @@ def _result(result: Any, recorder: _Recorder) -> Any:
 
 
 def _copy(result: Any, values: list[Any]) -> Any:
-    if isinstance(result, _Place):
+    if isinstance(result, Place):
         return Tensor(values[result].copy())
     return tuple(_copy(item, values) for item in result) if isinstance(result, tuple) else result
 

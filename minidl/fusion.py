@@ -47,8 +47,6 @@ class Fused:
         else:
             for i, result in zip(self.outputs, results):
                 values[i] = result
-        for i in self.release:
-            values[i] = None
 
     def touches(self) -> list[int]:
         return [*self.inputs, *self.outputs]

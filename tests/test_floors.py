@@ -25,7 +25,7 @@ FLOORS = (
     ("_tensor",),
     ("_factories",),
     ("nn", "optim", "data", "linalg"),
-    ("fusion", "gpu_capture"),
+    ("fusion", "gpu_capture", "tape"),
     ("models", "capture", "utils"),
     ("train", "plot", "onnx"),
     ("_config",),
