@@ -11,7 +11,7 @@ from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError
 from minidl.optim.counters import count_step
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_number
+from minidl.optim.settings import check_numbers
 
 __all__ = ["Adadelta"]
 
@@ -51,12 +51,10 @@ class Adadelta(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("Adadelta", group, "lr", "learning rate")
+        check_numbers("Adadelta", group, "lr", "eps", "weight_decay")
         rho = group["rho"]
         if not is_real(rho) or not 0 <= rho <= 1:
             raise ArgumentError("Adadelta", expected="0 <= rho <= 1", got=repr(rho), hint=f"Invalid rho value: {rho}")
-        check_number("Adadelta", group, "eps", "epsilon value")
-        check_number("Adadelta", group, "weight_decay", "weight_decay value")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         count_step(self.state[parameter])  # nothing depends on it: it is part of torch's state

@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.optim.counters import count_step, scalar
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_number
+from minidl.optim.settings import check_numbers
 
 __all__ = ["Adagrad"]
 
@@ -55,11 +55,7 @@ class Adagrad(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("Adagrad", group, "lr", "learning rate")
-        check_number("Adagrad", group, "lr_decay", "lr_decay value")
-        check_number("Adagrad", group, "weight_decay", "weight_decay value")
-        check_number("Adagrad", group, "initial_accumulator_value", "initial_accumulator_value value")
-        check_number("Adagrad", group, "eps", "epsilon value")
+        check_numbers("Adagrad", group, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         step = count_step(self.state[parameter])

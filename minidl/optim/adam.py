@@ -15,7 +15,7 @@ from minidl.optim.counters import count_step
 from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_betas, check_number
+from minidl.optim.settings import check_betas, check_numbers
 
 __all__ = ["Adam", "AdamW"]
 
@@ -70,9 +70,7 @@ class Adam(Optimizer):
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
         who = type(self).__name__
-        check_number(who, group, "lr", "learning rate")
-        check_number(who, group, "eps", "epsilon value")
-        check_number(who, group, "weight_decay", "weight_decay value")
+        check_numbers(who, group, "lr", "eps", "weight_decay")
         check_betas(who, group["betas"])
 
     def update_many(self, parameters: list[Tensor], group: dict[str, Any]) -> set[int]:

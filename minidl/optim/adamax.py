@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.optim.counters import count_step
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_betas, check_number
+from minidl.optim.settings import check_betas, check_numbers
 
 __all__ = ["Adamax"]
 
@@ -49,10 +49,8 @@ class Adamax(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("Adamax", group, "lr", "learning rate")
-        check_number("Adamax", group, "eps", "epsilon value")
+        check_numbers("Adamax", group, "lr", "eps", "weight_decay")
         check_betas("Adamax", group["betas"])
-        check_number("Adamax", group, "weight_decay", "weight_decay value")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         step = count_step(self.state[parameter])

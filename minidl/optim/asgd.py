@@ -11,7 +11,7 @@ from minidl.backend.dtypes import is_real
 from minidl.errors import DTypeError
 from minidl.optim.counters import count_step, scalar
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_number
+from minidl.optim.settings import check_numbers
 
 __all__ = ["ASGD"]
 
@@ -55,8 +55,7 @@ class ASGD(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("ASGD", group, "lr", "learning rate")
-        check_number("ASGD", group, "weight_decay", "weight_decay value")
+        check_numbers("ASGD", group, "lr", "weight_decay")
         for name in ("lambd", "alpha", "t0"):
             if not is_real(group[name]):
                 raise DTypeError("ASGD", expected=f"{name} as a number", got=repr(group[name]))

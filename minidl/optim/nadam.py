@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.optim.counters import count_step, scalar
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_betas, check_number
+from minidl.optim.settings import check_betas, check_numbers
 
 __all__ = ["NAdam"]
 
@@ -57,11 +57,8 @@ class NAdam(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("NAdam", group, "lr", "learning rate")
-        check_number("NAdam", group, "eps", "epsilon value")
+        check_numbers("NAdam", group, "lr", "eps", "weight_decay", "momentum_decay")
         check_betas("NAdam", group["betas"])
-        check_number("NAdam", group, "weight_decay", "weight_decay value")
-        check_number("NAdam", group, "momentum_decay", "momentum_decay value")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

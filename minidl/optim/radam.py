@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.optim.counters import count_step
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_betas, check_number
+from minidl.optim.settings import check_betas, check_numbers
 
 __all__ = ["RAdam"]
 
@@ -52,10 +52,8 @@ class RAdam(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("RAdam", group, "lr", "learning rate")
-        check_number("RAdam", group, "eps", "epsilon value")
+        check_numbers("RAdam", group, "lr", "eps", "weight_decay")
         check_betas("RAdam", group["betas"])
-        check_number("RAdam", group, "weight_decay", "weight_decay value")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         step = count_step(self.state[parameter])

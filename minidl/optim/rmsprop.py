@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl._tensor import Tensor
 from minidl.optim.counters import count_step
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_number
+from minidl.optim.settings import check_numbers
 
 __all__ = ["RMSprop"]
 
@@ -53,11 +53,7 @@ class RMSprop(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("RMSprop", group, "lr", "learning rate")
-        check_number("RMSprop", group, "eps", "epsilon value")
-        check_number("RMSprop", group, "momentum", "momentum value")
-        check_number("RMSprop", group, "weight_decay", "weight_decay value")
-        check_number("RMSprop", group, "alpha", "alpha value")
+        check_numbers("RMSprop", group, "lr", "eps", "momentum", "weight_decay", "alpha")
 
     def update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         count_step(self.state[parameter])  # nothing depends on it: it is part of torch's state

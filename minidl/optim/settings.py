@@ -7,7 +7,9 @@ from typing import Any
 from minidl.backend.dtypes import is_real
 from minidl.errors import ArgumentError, DTypeError
 
-__all__ = ["check_betas", "check_number", "refuse_unsupported"]
+__all__ = ["check_betas", "check_numbers", "refuse_unsupported"]
+
+_WORDS = {"lr": "learning rate", "eps": "epsilon value"}  # where torch does not call a setting by its name
 
 
 def refuse_unsupported(who: str, group: dict[str, Any]) -> None:
@@ -18,13 +20,15 @@ def refuse_unsupported(who: str, group: dict[str, Any]) -> None:
             raise ArgumentError(who, expected=f"{name} to be False or None", got=repr(group[name]), hint=hint)
 
 
-def check_number(who: str, group: dict[str, Any], name: str, words: str) -> None:
-    """DTypeError unless the setting is a number, ArgumentError if it is negative; ``words`` are torch's name for it."""
-    value = group[name]
-    if not is_real(value):
-        raise DTypeError(who, expected=f"{name} as a number", got=repr(value))
-    if not value >= 0:
-        raise ArgumentError(who, expected=f"{name} >= 0", got=repr(value), hint=f"Invalid {words}: {value}")
+def check_numbers(who: str, group: dict[str, Any], *names: str) -> None:
+    """DTypeError unless these settings are numbers, ArgumentError if one is negative."""
+    for name in names:
+        value = group[name]
+        if not is_real(value):
+            raise DTypeError(who, expected=f"{name} as a number", got=repr(value))
+        if not value >= 0:
+            words = _WORDS.get(name, f"{name} value")
+            raise ArgumentError(who, expected=f"{name} >= 0", got=repr(value), hint=f"Invalid {words}: {value}")
 
 
 def check_betas(who: str, betas: Any) -> None:

@@ -14,7 +14,7 @@ from minidl.kernels.cuda.optimizer import sgd_numbers, sgd_update_many
 from minidl.optim.gathered import Gathered
 from minidl.optim.many import together
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.settings import check_number
+from minidl.optim.settings import check_numbers
 
 __all__ = ["SGD"]
 
@@ -59,9 +59,7 @@ class SGD(Optimizer):
 
     def check_group(self, group: dict[str, Any]) -> None:
         super().check_group(group)
-        check_number("SGD", group, "lr", "learning rate")
-        check_number("SGD", group, "momentum", "momentum value")
-        check_number("SGD", group, "weight_decay", "weight_decay value")
+        check_numbers("SGD", group, "lr", "momentum", "weight_decay")
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ArgumentError(
                 "SGD",
