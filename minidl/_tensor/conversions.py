@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from minidl._tensor.description import Description
 from minidl.autograd.base import BaseTensor
@@ -12,10 +12,7 @@ from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import bool_, float16, float32, float64, int32, int64, uint8
 from minidl.ops import promotion, shape
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Conversions"]
+__all__ = ["Conversions", "Move", "where_to"]
 
 Self = TypeVar("Self", bound="Conversions")
 
@@ -31,6 +28,18 @@ class Move(Function):
         return Move.evaluate(grad, device=self.device)
 
 
+def where_to(target: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:
+    """The device and dtype that the arguments of ``to`` name, by place or by name; None where they name none."""
+    for value in target:
+        if isinstance(value, BaseTensor):
+            device, dtype = device_of(value.data), value.data.dtype
+        elif isinstance(value, Device) or (isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")):
+            device = value
+        elif value is not None:
+            dtype = value
+    return device, dtype
+
+
 class Conversions(Description):
     """Devices and dtypes."""
 
@@ -42,15 +51,7 @@ class Conversions(Description):
         target: a device ("cpu", "gpu:1", minidl.device), a dtype, both in this order, or a tensor to be like. Gradients
         flow through. Raises DeviceError where there is no such GPU. Source: torch.Tensor.to.
         """
-        for value in target:
-            if isinstance(value, BaseTensor):
-                device, dtype = device_of(value.data), value.data.dtype
-            elif isinstance(value, Device) or (
-                isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")
-            ):
-                device = value
-            else:
-                dtype = value
+        device, dtype = where_to(target, device, dtype)
         result = self
         if dtype is not None:
             result = promotion.cast(result, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import bool_, float32, int64
 from minidl.errors import DTypeError, GraphError, ShapeError
 from minidl.ops import reduction
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Description", "not_while_recording"]
 

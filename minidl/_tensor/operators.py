@@ -74,17 +74,13 @@ class Operators(Writing):
     def __rmatmul__(self, other: Any) -> Tensor:
         return matmul.matmul(promotion.as_tensor_like(self, other), self) if _operand(other) else NotImplemented
 
-    def __neg__(self: Self) -> Self:
-        return arithmetic.neg(self)
+    __neg__ = arithmetic.neg
+    __abs__ = elementwise.abs
+    __invert__ = comparison.logical_not
+    __getitem__ = indexing.getitem
 
     def __pos__(self: Self) -> Self:
         return self
-
-    def __abs__(self: Self) -> Self:
-        return elementwise.abs(self)
-
-    def __invert__(self: Self) -> Self:
-        return comparison.logical_not(self)
 
     def __and__(self, other: Any) -> Tensor:
         return comparison.logical("&", operator.and_, self, other)
@@ -115,20 +111,10 @@ class Operators(Writing):
     def __ge__(self, other: Any) -> Tensor:
         return comparison.ge(self, other) if _operand(other) else NotImplemented
 
-    def __iadd__(self: Self, other: Any) -> Self:
-        return self.add_(other)
+    __iadd__ = Writing.add_
+    __isub__ = Writing.sub_
+    __imul__ = Writing.mul_
+    __itruediv__ = Writing.div_
 
-    def __isub__(self: Self, other: Any) -> Self:
-        return self.sub_(other)
-
-    def __imul__(self: Self, other: Any) -> Self:
-        return self.mul_(other)
-
-    def __itruediv__(self: Self, other: Any) -> Self:
-        return self.div_(other)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return indexing.getitem(self, index)
-
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self: Self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))

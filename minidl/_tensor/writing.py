@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from minidl.backend.dtypes import as_dtype
 from minidl.backend.random import Generator, default_generator
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops import activation, arithmetic, elementwise, indexing, promotion, shape
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Writing", "host_generator"]
 

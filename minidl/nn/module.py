@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from minidl._tensor import RemovableHandle, Tensor
+from minidl._tensor import RemovableHandle, Tensor, where_to
 from minidl.autograd.modes import state
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype, float32, float64
@@ -127,15 +127,7 @@ class Module(Tree):
         like. Optimizers made before keep working. DTypeError for a dtype without fractions, DeviceError where there is
         no such GPU.
         """
-        for value in target:
-            if isinstance(value, Tensor):
-                device, dtype = value.device, value.dtype
-            elif isinstance(value, Device) or (
-                isinstance(value, str) and value.split(":")[0] in ("cpu", "gpu", "cuda")
-            ):
-                device = value
-            elif value is not None:
-                dtype = value
+        device, dtype = where_to(target, device, dtype)
         if dtype is not None:
             dtype = as_dtype(dtype)
             if dtype.kind != "f":

@@ -76,7 +76,7 @@ def logical(who: str, combine: Callable[[Any, Any], Any], a: Any, b: Any) -> Any
     return _compare(who, combine, a, b)
 
 
-def logical_not(input: Any) -> Any:
+def logical_not(input: T) -> T:
     """not input (bool) or its bitwise complement (integers). Source: torch.bitwise_not."""
     require_tensor("~", input)
     if input.data.dtype.kind == "f":

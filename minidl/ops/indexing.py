@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.autograd.base import BaseTensor
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
@@ -132,7 +132,7 @@ def _complaint(x: Any, index: Any, error: Exception) -> Exception:
     return error
 
 
-def getitem(input: Any, index: Any) -> Any:
+def getitem(input: T, index: Any) -> T:
     """input[index]: a view for integers and slices, a copy for masks and integer arrays, as in NumPy and torch.
 
     Raises IndexError for an index out of range, DTypeError for a float index, ArgumentError for a negative step.
