@@ -22,7 +22,7 @@ from minidl.onnx.tracing import Graph, Node, Tracer
 __all__ = ["export"]
 
 _WHO = "onnx.export"
-_OPSETS = range(18, 23)
+_OPSETS = range(18, 22)
 
 # The lengths that may vary: for every input the axes and what each is called.
 Axes = dict[str, dict[int, str]]
@@ -46,7 +46,7 @@ def export(
 
     model: the module; args: example inputs, one tensor or a tuple, of at least one element each; f: the file;
     input_names, output_names: default "input" and "output", numbered where there are several; opset_version: 18
-    (default) to 22; dynamic_axes: which axes may have another length than in the example, and what it is called, as
+    (default) to 21; dynamic_axes: which axes may have another length than in the example, and what it is called, as
     {"input": {0: "batch"}} or {"input": [0]}; the forward then runs a second time, with other lengths, to see what
     depends on them. Raises GraphError, which names operation, layer and shapes, where an operation has no form,
     ArgumentError (also where the forward depends on a length that may vary), DTypeError, and ExtraError without the

@@ -88,20 +88,24 @@ def _avg_pool(
     divisor_override: int | None,
 ) -> str:
     over = _overhang(x.shape, kernel_size, stride, padding, (1, 1), output_size)
-    counted = bool(count_include_pad or divisor_override is not None)
-    if counted and divisor_override is None and any(over):
-        # The divisor counts the padding, but not what lies beyond: padded first, counted without the rest.
-        x = call.add("Pad", x, call.integers(0, 0, *padding, 0, 0, *padding))
-        padding, counted = (0, 0), False
     y = call.add(
         "AveragePool",
         x,
         kernel_shape=kernel_size,
         strides=stride,
         pads=(*padding, padding[0] + over[0], padding[1] + over[1]),
-        count_include_pad=int(counted),
+        count_include_pad=int(bool(count_include_pad or divisor_override is not None)),
     )
-    return y if divisor_override is None else call.add("Mul", y, math.prod(kernel_size) / divisor_override)
+    if divisor_override is not None:
+        return call.add("Mul", y, math.prod(kernel_size) / divisor_override)
+    if not (count_include_pad and any(over)):
+        return y
+    # The divisor counts the padding, but not what lies beyond it; AveragePool has divided by whole windows.
+    rows, columns = (
+        [k / (min(i * s + k, n + 2 * p) - i * s) for i in range(o)]
+        for n, k, s, p, o in zip(x.shape[2:], kernel_size, stride, padding, output_size)
+    )
+    return call.add("Mul", y, call.graph.constant(np.outer(rows, columns), call.dtype))
 
 
 def _adaptive_avg_pool(call: Call, x: Any, output_size: Pair) -> str:
