@@ -128,7 +128,7 @@ def main() -> None:
         row = find(given.row)
     except UnknownRow as error:
         parser.error(str(error))
-    if not isinstance(row, Row) or row.method is not None or row.starts_from:
+    if not isinstance(row, Row) or row.method is not None or row.starts_from or row.pretrained:
         parser.error(f"{given.row} does not train in the plain way")
     compare(row, given.data_dir, given.epochs, given.threads)
 

@@ -46,6 +46,7 @@ class Session:
             capture=given.capture,
             say=self.say,
             left=self._show_left,
+            weights=given.weights,
         )
         self.data: dict[str, ImageData] = {}
         self.bar: Any = None
@@ -114,7 +115,7 @@ class Session:
         """Whether the row is still to run. Raises BadInput for a half-finished one that could be lost."""
         place, asked = self.place(row), row.name in self.given.names
         if self.given.again and asked:
-            return True
+            return self._has_weights(row, place)
         if place.finished(row):
             if asked:
                 self.say(f"{row.name} | is finished in {place.folder}; --again runs it anew")
@@ -124,7 +125,19 @@ class Session:
             raise BadInput(
                 f"{place.folder} holds {done} finished epochs of {row.name}: --resume goes on, --again starts anew."
             )
-        return True
+        return self._has_weights(row, place)
+
+    def _has_weights(self, row: Row | Study, place: Place) -> bool:
+        """Whether the weights are there that the user has to bring; raises BadInput for a row that was asked for."""
+        if not isinstance(row, Row) or not row.pretrained or self.given.weights is not None:
+            return True
+        if self.given.resume and place.checkpoint.exists():
+            return True
+        needs = f"needs the user's {row.pretrained}: --weights FILE"
+        if row.name in [trained_by(name).name for name in self.given.rows]:
+            raise BadInput(f"{row.name} {needs} (a .pth goes through examples/convert_checkpoint.py first)")
+        self.say(f"{row.name} | skipped: it {needs}")
+        return False
 
     def _check(self, rows: list[Row | Study]) -> None:
         """What would stop a row is said before the first one starts."""
@@ -233,7 +246,7 @@ def _reported(row: Any) -> str:
 
 def _ours(row: Any, result: dict[str, Any] | None) -> str:
     if result is None:
-        return ""
+        return f"needs the user's {row.pretrained}" if isinstance(row, Row) and row.pretrained else ""
     figures = result["figures"]
     measure = row.reported.measure or "test_accuracy"
     return f"{percent(figures[measure])} {_part(measure)}" if measure in figures else "done"
@@ -265,6 +278,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add(
         "--out", type=Path, default=Path("runs/reports"), metavar="FOLDER", help="for all files (default: runs/reports)"
     )
+    add("--weights", type=Path, metavar="FILE", help="your ImageNet weights for 004-resnet50, as finetune_resnet.py")
     add("--points", type=integer(50), default=5000, metavar="N", help="images in an embedding (default: 5000)")
     add("--publish", action="store_true", help="put the finished rows' results into the repository, and RESULTS.md")
     add("--capture", action="store_true", help="record the training step once and replay it (minidl.capture)")
@@ -283,6 +297,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if given.publish and given.epochs:
         raise BadInput("--publish: a trial of --epochs is no result (--help lists all options)")
     given.names = [trained_by(name).name for name in given.names]
+    if given.weights is not None and not any(getattr(ROWS[name], "pretrained", "") for name in given.names):
+        raise BadInput("--weights: none of these rows begins with weights of yours (--help lists all options)")
     return given
 
 

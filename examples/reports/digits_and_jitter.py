@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from pretrained import IMAGENET_MEAN, IMAGENET_STD, make_resnet
+
 from minidl.data import Augmentation, Jitter
 from minidl.models import MLP, MNISTConvNet, TwoConvNet
 from reports.record import NO_AUGMENTATION, Images, Network, Optimizer, Report, Reported, Row, Study
@@ -21,11 +23,14 @@ C2 = Network("C2", partial(TwoConvNet, (3, 32, 32), (32, 32), (256, 128)), 2_141
 C3 = Network("C3", partial(TwoConvNet, (3, 32, 32), (16, 32), (64,)), 530_090)
 MNIST_MLP = Network("MLP 256-128", partial(MLP, 784, 256, 128, 10), 235_146)
 CIFAR_MLP = Network("MLP 256-128", partial(MLP, 3072, 256, 128, 10), 820_874)
+RESNET50 = Network("ResNet-50 at 224 x 224", partial(make_resnet, "resnet50", 10, 224), 23_528_522)
 
 JITTER = Augmentation(flip=0.5, jitter=Jitter(brightness=0.2, contrast=0.2, saturation=0.2, sharpness=0.2))
 
-_ASSUMED = ("batch 64", "pixels standardised with the mean and standard deviation of the data set")
+_BATCH = "batch 64"
+_ASSUMED = (_BATCH, "pixels standardised with the mean and standard deviation of the data set")
 _DROPOUT = ("dropout 0.25 after the pool where the model has it, 0.5 after the first hidden layer",)
+_FACTORS = "factors within 0.2 of 1 for brightness, contrast, saturation and sharpness"
 _MLP = ("hidden layers 256 and 128 with ReLU (the report's model is of another lab)",)
 
 
@@ -59,8 +64,7 @@ def _row(
 
 
 def _augmented_row(name: str, title: str, epochs: int, accuracy: float, begins_like: str = "") -> Row:
-    factors = "factors within 0.2 of 1 for brightness, contrast, saturation and sharpness"
-    assumed = (*_DROPOUT, factors)
+    assumed = (*_DROPOUT, _FACTORS)
     return _row(
         name, title, CIFAR10, C2, MOMENTUM, epochs, accuracy, assumed, begins_like=begins_like, augmentation=JITTER
     )
@@ -104,6 +108,25 @@ REPORT = Report(
         _row("004-cifar-5", "the network without convolutions", CIFAR10, CIFAR_MLP, SGD, 20, 0.508, assumed=_MLP),
         _augmented_row("004-augment-20", "C2, jitter and flip", 20, 0.7266),
         _augmented_row("004-augment-40", "C2, jitter and flip, 40 epochs", 40, 0.7278, begins_like="004-augment-20"),
+        Row(
+            "004-resnet50",
+            "ResNet-50 from ImageNet's weights, jitter and flip",
+            Images("cifar10", mean=IMAGENET_MEAN, std=IMAGENET_STD),
+            RESNET50,
+            Optimizer("SGD", 0.001, {"momentum": 0.9}),
+            epochs=10,
+            batch_size=64,
+            reported=Reported("test_accuracy", 0.8591),
+            augmentation=JITTER,
+            pretrained="ImageNet weights",
+            assumed=(
+                _BATCH,
+                "pixels standardised with ImageNet's mean and standard deviation",
+                _FACTORS,
+                "SGD with learning rate 0.001 and momentum 0.9, all layers train",
+                "images enlarged to 224 x 224, after jitter and flip",
+            ),
+        ),
         Study(
             "004-worst",
             "the ten test images of the highest loss",

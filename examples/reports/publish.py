@@ -109,7 +109,8 @@ def _reported(row: Any) -> str:
 
 def _ours(row: Any, result: dict[str, Any] | None) -> str:
     if result is None:
-        return "not run yet"
+        pretrained = row.pretrained if isinstance(row, Row) else ""
+        return f"needs the user's {pretrained}" if pretrained else "not run yet"
     figures, comparison = result["figures"], _compared(row, result)
     if "ours" in comparison:
         return f"{percent(comparison['ours'], 2)}{_part(comparison['measure'])}"

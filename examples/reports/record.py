@@ -89,7 +89,8 @@ class Row:
     ``evaluation_augmentation`` to all others, with ``also_plain`` naming the parts that are judged without it as well.
     ``patience``: stop after that many epochs without a better validation accuracy, keep the best weights; 0: train all
     epochs, keep the last. ``planned_epochs``: how many are expected under early stopping, for plans of time.
-    ``starts_from``: the row whose final weights are the first ones here. ``begins_like``: the row that is bit for bit
+    ``starts_from``: the row whose final weights are the first ones here. ``pretrained``: weights that the network
+    begins with and that the user has to bring (``--weights``), in words. ``begins_like``: the row that is bit for bit
     the beginning of this one (the same setting with fewer epochs), taken over where it is finished.
     ``label_smoothing``: of the training loss. ``method``: a subclass of ``reports.method.Method``, for a row that does
     more than train in the plain way; its name is part of the setting. ``figures_every``: steps between the running
@@ -112,6 +113,7 @@ class Row:
     planned_epochs: int = 0
     seed: int = 0
     starts_from: str = ""
+    pretrained: str = ""
     begins_like: str = ""
     label_smoothing: float = 0.0
     method: Callable[..., Any] | None = None
@@ -195,6 +197,8 @@ def describe(row: Row) -> dict[str, Any]:
         "starts_from": row.starts_from,
         "seed": row.seed,
     }
+    if row.pretrained:
+        description["pretrained"] = row.pretrained
     if row.label_smoothing:
         description["label_smoothing"] = row.label_smoothing
     if row.method is not None:  # its schedule depends on how long it trains

@@ -7,11 +7,13 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pretrained import load_imagenet_weights
 
 import minidl
 from minidl import nn, optim, train
@@ -38,7 +40,7 @@ class Options:
     """How rows are run: the device, whether to go on from a checkpoint, and whether steps are recorded and replayed.
 
     ``say`` prints a line; ``bars`` shows the progress of every epoch; ``left`` is told after every epoch how many
-    seconds the row will still take.
+    seconds the row will still take. ``weights``: the user's file for a row that begins with such.
     """
 
     device: minidl.device
@@ -47,6 +49,7 @@ class Options:
     say: Callable[[str], None]
     bars: bool = True
     left: Callable[[float], None] | None = None
+    weights: Path | None = None
 
 
 class Training:
@@ -61,6 +64,8 @@ class Training:
             raise RowError(f"{row.name}: the network has {count:,} parameters, not {row.network.parameters:,}")
         if row.starts_from:
             self.model.load_state_dict(minidl.load(place.other(row.starts_from).weights))
+        if row.pretrained and options.weights is not None:
+            load_imagenet_weights(self.model, options.weights)
         make = Method if row.method is None else row.method
         epochs = row.epochs if place.trial is None else place.trial
         self.method: Method = make(self.model, row.optimizer, scaled(row.images, data), row.batch_size, epochs)
@@ -71,6 +76,8 @@ class Training:
         if row.patience:
             self.stopping = train.EarlyStopping(self.model, patience=row.patience, mode="max")
         self.history = train.History({"row": row.name, "setting": describe(row)})
+        if row.pretrained and options.weights is not None:
+            self.history.about["weights"] = options.weights.name
         self.running: list[list[float]] = []
         self.step = _step(self.model, self.optimizer, _training_loss(row))
         if options.capture:
@@ -168,6 +175,8 @@ def run_row(row: Row, data: ImageData, place: Place, options: Options) -> dict[s
     training = Training(row, data, place, options)
     epochs = row.epochs if place.trial is None else place.trial
     _take_up(training, epochs)
+    if row.pretrained and options.weights is None and not len(training.history):
+        raise RowError(f"{row.name} needs the user's {row.pretrained}: name their file with --weights.")
     count = f"{row.network.name}, {row.network.parameters:,} parameters"
     options.say(f"{row.name} | {count}, {row.optimizer.kind}, batches of {row.batch_size}, on {options.device}")
     if row.keep_weights and not len(training.history):
@@ -256,6 +265,8 @@ def _result(training: Training, place: Place) -> dict[str, Any]:
     }
     if epochs and place.trial is None:
         result["comparison"] = compare(row.reported, result["figures"])
+    if row.pretrained:
+        result["weights"] = training.history.about["weights"]
     if training.running:
         result["running"] = {"every": row.figures_every, "columns": ["epoch", "step", "loss", "accuracy"]}
         result["running"]["last_epoch"] = [r for r in training.running if r[0] == len(epochs)]
@@ -285,8 +296,7 @@ def estimate_seconds(row: Row, data: ImageData, place: Place, options: Options, 
     done = 0
     if options.resume and place.checkpoint.exists():
         done = train.read_notes(place.checkpoint).get("epochs", 0)
-    quiet = Options(options.device, False, options.capture, options.say, bars=False)
-    training = Training(row, data, place, quiet)
+    training = Training(row, data, place, replace(options, resume=False, bars=False, left=None))
     batches = iter(training.loaders.train)
     warm, steps, start = 2, 0, time.perf_counter()
     for images, labels in batches:

@@ -30,6 +30,7 @@ from benchmarks.reports import torch_network
 
 TRAINED = {name: row for name, row in ROWS.items() if isinstance(row, Row)}
 NETWORKS = [row for row in {row.network.name: row for row in TRAINED.values()}.values() if row.method is None]
+NETWORKS = [row for row in NETWORKS if not row.pretrained]  # tests/nn has torchvision's
 RESULTS = {path.stem: json.loads(path.read_text()) for path in sorted(PUBLISHED.glob("*.json"))}
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,10 @@ import minidl
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 import reproduce
+from pretrained import IMAGENET_MEAN, make_resnet
 from reports import catalogue, runner
-from reports.record import Alias, Optimizer, Reported
+from reports.publish import results_page
+from reports.record import Alias, Images, Network, Optimizer, Reported
 
 from examples.small_rows import SMALL, add_rows
 
@@ -166,6 +169,51 @@ def test_continued_from_another_row(run: Runner) -> None:
     assert weights("o", "heir") == weights("o", "short")  # nothing learned at rate 0
 
 
+def test_a_row_that_needs_the_users_weights(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20, 32, 32, 3), np.uint8), (np.arange(20) % 10).astype(np.uint8)
+    np.savez("cifar10.npz", x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
+    given = minidl.models.resnet18()  # for 1,000 classes, as ImageNet has
+    minidl.save(given.state_dict(), "imagenet.safetensors")
+    network = Network("ResNet-18", partial(make_resnet, "resnet18", 10, 48), 11_181_642)
+    row = replace(SMALL, name="heir", images=Images("cifar10", mean=IMAGENET_MEAN, std=(0.2,) * 3), network=network)
+    row = replace(row, epochs=2, optimizer=Optimizer("SGD", 1e-30), pretrained="ImageNet weights")
+    catalogue.ROWS.clear()  # reproduce.py's own --all would be sixty rows
+    add_rows(SHORT, row)
+    done = run("--all", "--out", "o")
+    assert done.status == 0, done.err
+    assert "heir | skipped: it needs the user's ImageNet weights: --weights FILE" in done.out
+    assert result_of("o", "short")["row"] == "short"
+    assert not Path("o/heir").exists()
+    refused = run("heir", "--out", "o")
+    assert (refused.status, "heir needs the user's ImageNet weights: --weights FILE" in refused.err) == (2, True)
+    weights_option = ("--data-dir", ".", "--weights", "imagenet.safetensors")
+    refused = run("short", "--out", "o", "--again", *weights_option)
+    assert (refused.status, "--weights: none of these rows begins with weights" in refused.err) == (2, True)
+    refused = run("heir", "--out", "o", "--data-dir", ".", "--weights", "nothing.safetensors")
+    assert (refused.status, "--weights: there is no file nothing.safetensors" in refused.err) == (2, True)
+
+    real, epochs = runner.Training.epoch, []
+
+    def interrupted(self: Any, count: int) -> None:
+        if epochs:
+            raise KeyboardInterrupt
+        epochs.append(count)
+        real(self, count)
+
+    monkeypatch.setattr(runner.Training, "epoch", interrupted)
+    assert run("heir", "--out", "o", *weights_option).status == 130
+    monkeypatch.setattr(runner.Training, "epoch", real)
+    assert run("heir", "--out", "o", "--resume", "--data-dir", ".").status == 0  # its weights are in the checkpoint
+    after = weights("o", "heir")
+    for name, parameter in given.named_parameters():
+        if parameter.dim() == 4:
+            assert after[name] == parameter.detach().numpy().tobytes(), name  # nothing learned at rate 0
+    assert len(after["fc.bias"]) == 4 * 10
+    result = result_of("o", "heir")
+    assert (result["weights"], result["setting"]["pretrained"]) == ("imagenet.safetensors", "ImageNet weights")
+
+
 def test_early_stopping_keeps_the_best(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = replace(SHORT, name="stopped", epochs=50, patience=2, keep_weights=True)
     add_rows(stopped)
@@ -273,6 +321,8 @@ def test_list(run: Runner) -> None:
     assert listed.status == 0
     lines = {line.split()[0]: line for line in listed.out.splitlines() if line}
     assert "890,410" not in listed.out  # parameters stand in RESULTS.md
+    assert lines["004-resnet50"].endswith("85.9 % test            needs the user's ImageNet weights")
+    assert "| 85.91 % | needs the user's ImageNet weights |" in results_page(Path("nowhere"))
     assert lines["000-drop02"].split()[1:8] == ["A,", "dropout", "0.2", "30", "74.8", "%", "test"]
 
 
