@@ -18,13 +18,13 @@ __all__ = ["Description", "not_while_recording"]
 
 
 def not_while_recording(who: str) -> None:
-    """GraphError while a step is being captured: a value that Python has seen cannot change in the replay."""
+    """GraphError while a step is captured or a model exported: a value that Python has seen is fixed from then on."""
     if state.recorder is not None:
         raise GraphError(
             who,
-            expected="no Python code that looks at values inside a captured step",
+            expected="no Python code that looks at values inside a captured step or an exported forward",
             got=f"a call of {who}()",
-            hint="Return the tensor from the step and look at it outside, or do not capture this step.",
+            hint="Return the tensor and look at it outside, or do not capture this step.",
         )
 
 

@@ -126,6 +126,9 @@ def _trace(
     if not all(isinstance(value, Tensor) for value in results):
         got = ", ".join(type(value).__name__ for value in results)
         raise DTypeError(_WHO, expected="a model that returns a Tensor or a tuple of them", got=got)
+    if not any(map(tracer.varies, results)):
+        got = "one that comes from elsewhere, such as .data"
+        raise GraphError(_WHO, expected="a result computed from the inputs by operations", got=got)
     names = _names("output_names", output_names, len(results), "output")
     for name, value in zip(names, results):
         source = tracer.name(value)

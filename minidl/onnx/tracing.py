@@ -197,6 +197,10 @@ class Tracer:
         for result, name in zip(call.results, names if isinstance(names, tuple) else (names,)):
             self._names[id(result.data)] = name
 
+    def varies(self, tensor: Tensor) -> bool:
+        """Whether a tensor was computed from the inputs, by operations."""
+        return id(tensor.data) in self._varying
+
     def name(self, value: Any, dtype: Any = None) -> str:
         """What a tensor, an array or a number is called; constants get a name when they are first asked for."""
         array = _array(value)

@@ -180,6 +180,7 @@ def count_calls(layer: Any, x: Any) -> Any:
         (lambda x: F.batch_norm(x, minidl.zeros(3), minidl.ones(3), training=True), "moves the running statistics"),
         (lambda x: x[[0, 1], [1, 2]], "Index, .*several arrays"),
         (lambda x: x.argmax(), "among all elements"),
+        (lambda x: minidl.Tensor(x.data * 2), r"a result computed from the inputs by operations, .*\.data"),
         (write_a_part, "in-place writes of whole tensors, got one of a part"),
         (write_into_a_constant, "into what was computed from the inputs, got one into something else"),
         (lambda x: count_calls(nn.BatchNorm2d(3), x), "into what was computed from the inputs"),
@@ -204,6 +205,12 @@ def test_the_layer_is_named(tmp_path: Path) -> None:
         'SingularValues in layer "1.2" (Of), on shapes (3, 2, 2). '
         "Export the model up to this layer, or replace the layer."
     )
+
+
+def test_a_value_that_python_looks_at(tmp_path: Path) -> None:
+    branch = Of(lambda x: x if x.sum().item() > 0 else -x)
+    with pytest.raises(GraphError, match=r"^item: expected no Python code that looks at values .*exported forward"):
+        minidl.onnx.export(branch, minidl.ones(2), tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(
