@@ -69,6 +69,10 @@ class Methods(Description):
     maximum = choice.maximum
     minimum = choice.minimum
     isnan = comparison.isnan
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
 
     exp = elementwise.exp
     log = elementwise.log

@@ -91,6 +91,8 @@ class Operators(Writing):
     def __xor__(self, other: Any) -> Tensor:
         return comparison.logical("^", operator.xor, self, other)
 
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     __hash__ = object.__hash__  # where __eq__ is defined, Python would otherwise take it away
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
@@ -115,6 +117,19 @@ class Operators(Writing):
     __isub__ = Writing.sub_
     __imul__ = Writing.mul_
     __itruediv__ = Writing.div_
+    __ipow__ = Writing.pow_
+
+    def __ifloordiv__(self: Self, other: Any) -> Self:
+        return self.div_(other, rounding_mode="floor")
+
+    def __iand__(self: Self, other: Any) -> Self:
+        return self._in_place("&=", lambda x: x & other)
+
+    def __ior__(self: Self, other: Any) -> Self:
+        return self._in_place("|=", lambda x: x | other)
+
+    def __ixor__(self: Self, other: Any) -> Self:
+        return self._in_place("^=", lambda x: x ^ other)
 
     def __iter__(self: Self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))

@@ -81,7 +81,8 @@ class Writing(Description):
             raise ShapeError(
                 who, expected=f"a result of shape {self.data.shape}, to be written in place", got=str(values.shape)
             )
-        if values.dtype.kind == "f" and self.data.dtype.kind != "f":
+        kind, mine = values.dtype.kind, self.data.dtype.kind
+        if (kind == "f" and mine != "f") or (mine == "b" and kind != "b"):
             raise DTypeError(who, expected=f"a result that fits {self.data.dtype}", got=str(values.dtype))
         with on_device_of(self.data):
             self.data[...] = values
@@ -128,8 +129,15 @@ class Writing(Description):
         """max(self, 0), in place."""
         return self._in_place("relu_", activation.relu)
 
-    def fill_(self: Self, value: float) -> Self:
-        """Every element becomes ``value``, in place."""
+    def fill_(self: Self, value: Any) -> Self:
+        """Every element becomes ``value``, in place: a number, or a tensor without axes."""
+        if getattr(value, "shape", ()):
+            raise ShapeError(
+                "fill_",
+                expected="a number or a tensor without axes",
+                got=f"shape {tuple(value.shape)}",
+                hint="Use copy_.",
+            )
         self[...] = value
         return self
 
@@ -160,6 +168,8 @@ class Writing(Description):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_writable("indexing")
+        if value is None or isinstance(value, str):
+            raise DTypeError("indexing", expected="a tensor, an array or a number as value", got=repr(value))
         if isinstance(value, np.ndarray):
             value = self._make(value)
         recorded = self.requires_grad or (isinstance(value, BaseTensor) and value.requires_grad)

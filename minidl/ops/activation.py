@@ -80,6 +80,10 @@ class TanhGradient(Function):
 
 def _apply(who: str, operation: type[Function], input: Any, inplace: bool, **options: Any) -> Any:
     require_float(who, input)
+    return _written(who, operation, input, inplace, **options)
+
+
+def _written(who: str, operation: type[Function], input: Any, inplace: bool, **options: Any) -> Any:
     if not inplace:
         return operation.apply(input, **options)
     return input._in_place(f"{who} with inplace=True", lambda x: operation.apply(x, **options))
@@ -92,7 +96,7 @@ def relu(input: T, inplace: bool = False) -> T:
     """
     require_tensor("relu", input)
     if input.data.dtype.kind in "iu":
-        return ReLU.apply(input)
+        return _written("relu", ReLU, input, inplace)
     return _apply("relu", ReLU, input, inplace)
 
 

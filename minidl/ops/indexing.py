@@ -8,6 +8,7 @@ from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
 from minidl.backend.arrays import is_array, namespace
+from minidl.backend.dtypes import uint8
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.broadcasting import shape_of, unbroadcast
 
@@ -15,15 +16,28 @@ __all__ = ["getitem", "index_put", "raw_index", "resolve"]
 
 
 def raw_index(index: Any) -> Any:
-    """An index with its tensors as arrays; DTypeError for anything that cannot index."""
+    """An index with its tensors as arrays; DTypeError, or ArgumentError, for anything that cannot index."""
     if isinstance(index, tuple):
-        return tuple([raw_index(i) for i in index])
+        return tuple([_raw_part(i) for i in index])
+    if isinstance(index, list) and any(isinstance(i, (list, tuple, slice, BaseTensor)) for i in index):
+        hint = "Write x[tuple(index)] for one index an axis, x[minidl.tensor(index)] for one index array."
+        raise ArgumentError("indexing", expected="a list of integers or bools", got="a list of lists", hint=hint)
+    return _raw_part(index)
+
+
+def _raw_part(index: Any) -> Any:
+    if isinstance(index, slice) and index.step is not None and index.step < 1:
+        raise ArgumentError("indexing", expected="a step above 0", got=str(index.step), hint="Use flip to reverse.")
     if isinstance(index, BaseTensor):
         index = index.data
     if is_array(index):
-        if index.dtype.kind not in "biu":
-            raise DTypeError("indexing", expected="an integer or bool tensor as index", got=str(index.dtype))
+        if index.dtype.kind not in "biu" or index.dtype == uint8:
+            hint = "Convert it: .bool() makes a mask, .long() places." if index.dtype == uint8 else ""
+            expected = "an integer or bool tensor as index"
+            raise DTypeError("indexing", expected=expected, got=str(index.dtype), hint=hint)
         return index
+    if isinstance(index, (range, tuple)):
+        return list(index)
     if index is None or index is Ellipsis or isinstance(index, (slice, list)) or hasattr(index, "__index__"):
         return index
     raise DTypeError(
@@ -64,7 +78,8 @@ def resolve(x: Any, index: Any) -> tuple[Any, Any]:
             first.extend([slice(None)] * mask_axes)
             rest.append(part)
         else:
-            first.append(part)
+            # An array without axes as well must be a plain integer: NumPy would make a copy, not a view.
+            first.append(part.__index__() if is_integer else part)
             if not is_integer:
                 rest.append(Ellipsis if part is Ellipsis else slice(None))
     return x[tuple(first)], tuple(rest)
@@ -146,9 +161,6 @@ def getitem(input: T, index: Any) -> T:
             got="one: the size of the result depends on values",
             hint="Use where, or do not capture this step.",
         )
-    for part in raw if isinstance(raw, tuple) else (raw,):
-        if isinstance(part, slice) and part.step is not None and part.step < 1:
-            raise ArgumentError("indexing", expected="a step above 0", got=str(part.step), hint="Use flip to reverse.")
     try:
         return Index.apply(input, index=raw)
     except (IndexError, ValueError) as error:

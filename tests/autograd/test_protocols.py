@@ -48,7 +48,7 @@ def test_in_and_written_on_both_sides(name: str, make: Any, dtype: Any) -> None:
     x = IN[name](other)
     assert type(x) is minidl.Tensor
     assert x.dtype == dtype  # float64 too: only Python's numbers become float32
-    x.add_(1)
+    x.fill_(1)
     assert other[1, 1] == 1
     other[0, 0] = 0
     assert values(x) == values(other) == np.array([[0, 1, 1], [1, 1, 1]]).astype(dtype).tolist()
