@@ -117,7 +117,7 @@ def _not_whole(who: str, path: str | os.PathLike[str], start: bytes, got: str) -
     hint = "Copy or write the file again."
     if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
         got = "a ZIP or pickle file, such as torch.save writes"
-        hint = "Pickles are never read: in torch, use safetensors.torch.save_file(model.state_dict(), path)."
+        hint = "Pickles are never read: examples/convert_checkpoint.py makes safetensors of one."
     return ArgumentError(who, expected=f"a whole safetensors file in {path}", got=got, hint=hint)
 
 
