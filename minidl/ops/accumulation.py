@@ -15,7 +15,7 @@ from minidl.ops.elementwise import Exp
 from minidl.ops.joining import cat
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import as_float, cast, require_tensor
-from minidl.ops.reduction import Axes, normalize_axes
+from minidl.ops.reduction import Axes, normalize_axes, normalize_axis
 
 __all__ = ["cumsum", "logsumexp", "prod"]
 
@@ -25,7 +25,7 @@ class CumSum(Function):
 
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
-        return x.cumsum(axis)
+        return x.cumsum(axis, dtype=x.dtype)
 
     def backward(self, grad: Any) -> Any:
         reverse = Flip.evaluate(grad, axes=(self.axis,))
@@ -54,14 +54,6 @@ class LogSumExp(Function):
             return grad.reshape(self.kept) * Exp.evaluate(x - total.reshape(self.kept))
 
 
-def _one_axis(who: str, input: Any, dim: Any) -> int:
-    """The axis a running operation goes along."""
-    if dim is None or isinstance(dim, (tuple, list)):
-        raise DTypeError(who, expected="dim as one integer", got=repr(dim))
-    axes = normalize_axes(who, dim, input.data.ndim)
-    return axes[0] if axes else 0
-
-
 @numpy_names
 def cumsum(input: T, dim: int, *, dtype: Any = None) -> T:
     """Running sums along an axis: element i is the sum of the elements 0 to i.
@@ -70,7 +62,7 @@ def cumsum(input: T, dim: int, *, dtype: Any = None) -> T:
     range. Source: torch.cumsum.
     """
     require_tensor("cumsum", input)
-    axis = _one_axis("cumsum", input, dim)
+    axis = normalize_axis("cumsum", dim, input.data.ndim)
     values: Any = cast(input, dtype or (input.data.dtype if input.data.dtype.kind == "f" else int64))
     return CumSum.apply(values, axis=axis) if values.data.ndim else values.clone()
 
@@ -88,7 +80,7 @@ def prod(input: T, dim: int | None = None, keepdim: bool = False, *, dtype: Any 
         if keepdim:
             raise DTypeError("prod", expected="a dim with keepdim=True", got="dim=None")
         return _tree(values.reshape(1, -1)).reshape(())
-    axis = _one_axis("prod", input, dim)
+    axis = normalize_axis("prod", dim, input.data.ndim)
     if not input.data.ndim:
         return values.clone()
     product = _tree(values.movedim(axis, -1))  # (..., n) with the axis last -> (..., 1)
@@ -99,7 +91,7 @@ def _tree(values: Any) -> Any:
     """The product along the last axis, (..., n) -> (..., 1): halves are multiplied until one element is left."""
     length = values.shape[-1]
     if not length:
-        return values.sum(-1, keepdim=True) + 1
+        return cast(values.sum(-1, keepdim=True) + 1, values.dtype)
     while length > 1:
         half = length // 2
         product = values[..., :half] * values[..., half : 2 * half]

@@ -15,7 +15,7 @@ from minidl.ops.activation import tanh
 from minidl.ops.choice import Where
 from minidl.ops.elementwise import Exp
 from minidl.ops.promotion import as_float, require_float
-from minidl.ops.reduction import normalize_axes
+from minidl.ops.reduction import normalize_axis
 
 __all__ = ["elu", "gelu", "glu", "logsigmoid", "mish", "pointwise", "selu", "sigmoid", "silu", "softplus"]
 
@@ -172,8 +172,8 @@ def glu(input: T, dim: int = -1) -> T:
     Source: torch.nn.functional.glu; Dauphin et al. 2016.
     """
     require_float("glu", input)
-    (axis,) = normalize_axes("glu", dim, input.data.ndim) or (None,)
-    if axis is None:
+    axis = normalize_axis("glu", dim, input.data.ndim)
+    if not input.data.ndim:
         raise ShapeError("glu", expected="at least one axis", got="none")
     length = input.data.shape[axis]
     if length % 2:

@@ -77,12 +77,20 @@ class Neg(Function):
 
 
 class Pow(Function):
-    """a ** b; d/da = b a^(b-1), and 0 where b = 0; d/db = a^b ln a, and 0 where a = 0 and b >= 0."""
+    """a ** b; d/da = b a^(b-1), and 0 where b = 0; d/db = a^b ln a, and 0 where a = 0 and b >= 0.
+
+    Integers to powers below 0 become what torch makes of them: 1 and -1 keep their size, all others give 0.
+    """
 
     def forward(self, a: Any, b: Any) -> Any:
         self.shapes = shape_of(a), shape_of(b)
         self.save_for_backward(a, b)
-        return a**b
+        if getattr(b, "dtype", None) is None or b.dtype.kind not in "iu" or not (b < 0).any():
+            return a**b
+        if getattr(a, "dtype", b.dtype).kind == "f":
+            return a**b
+        whole = a ** abs(b)
+        return whole * ((whole == 1) | (whole == -1) | (b >= 0))
 
     def backward(self, grad: Any) -> Any:
         a, b = self.saved_tensors
@@ -117,23 +125,34 @@ class Log(Function):
         return grad / x
 
 
+def _scaled(who: str, input: Any, other: Any, alpha: Any) -> Any:
+    """other * alpha."""
+    if type(alpha) is int and alpha == 1:
+        return other
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)):
+        raise DTypeError(who, expected="alpha as a number", got=repr(alpha))
+    if isinstance(alpha, float) and result_type(input, other).kind != "f":
+        raise DTypeError(who, expected="an integer as alpha for integers", got=repr(alpha))
+    return other * alpha
+
+
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha * other.
 
     input, other: tensors whose shapes broadcast, arrays or numbers; the result has the common shape and torch's
     promoted dtype. Raises ShapeError where shapes do not broadcast. Source: torch.add.
     """
-    if alpha != 1:
-        other = other * alpha
+    other = _scaled("add", input, other, alpha)
     return apply_broadcast("add", Add, *promote("add", input, other))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha * other, with broadcasting and type promotion. Booleans are refused. Source: torch.sub."""
-    if alpha != 1:
-        other = other * alpha
+    other = _scaled("sub", input, other, alpha)
     a, b = promote("sub", input, other)
-    if result_type(a, b).kind == "b":
+    if any(
+        isinstance(x, bool) or getattr(getattr(x, "data", None), "dtype", float32).kind == "b" for x in (input, other)
+    ):
         raise DTypeError("sub", expected="numbers", got="bool", hint="Use ^ (exclusive or) or ~ (not) instead.")
     return apply_broadcast("sub", Sub, a, b)
 
@@ -158,16 +177,18 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 class _RoundedDivision(Function):
-    """floor or trunc of a / b: piecewise constant, its gradient is zero."""
+    """floor or trunc of a / b: piecewise constant, its gradient is zero. No integer is divided by 0."""
 
     def forward(self, a: Any, b: Any, mode: str) -> Any:
         self.shapes = shape_of(a), shape_of(b)
         xp = namespace(a if hasattr(a, "dtype") else b)
-        with ignore_float_errors():
-            if mode == "floor":
-                return a // b
-            quotient = xp.abs(a) // xp.abs(b)
-            return (quotient * xp.sign(a) * xp.sign(b)).astype(quotient.dtype)
+        if "f" in (getattr(a, "dtype", xp.int64(0).dtype).kind, getattr(b, "dtype", xp.int64(0).dtype).kind):
+            with ignore_float_errors():
+                return a // b if mode == "floor" else xp.trunc(a / b)
+        if xp.any(b == 0):
+            raise ArgumentError("div", expected="integers other than 0 to divide by", got="0", hint="Use .float().")
+        quotient = a // b
+        return quotient if mode == "floor" else quotient + ((quotient < 0) & (quotient * b != a))
 
     def backward(self, grad: Any) -> Any:
         return tuple(unbroadcast(grad * 0, s) if need else None for s, need in zip(self.shapes, self.needs_input_grad))
@@ -178,7 +199,7 @@ def _rounded_division(a: Any, b: Any, mode: str) -> Any:
         raise ArgumentError("div", expected='rounding_mode None, "floor" or "trunc"', got=repr(mode))
     if result_type(a, b).kind == "b":
         raise DTypeError("div", expected="numbers for a rounded division", got="bool")
-    return _RoundedDivision.apply(a, b, mode=mode)
+    return apply_broadcast("div", _RoundedDivision, a, b, mode=mode)
 
 
 def neg(input: T) -> T:

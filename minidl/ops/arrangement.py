@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.choice import Where
 from minidl.ops.joining import cat
 from minidl.ops.promotion import require_tensor
-from minidl.ops.reduction import normalize_axes
+from minidl.ops.reduction import normalize_axes, normalize_axis
 from minidl.ops.shape import clone, expand, reshape
 
 __all__ = ["flip", "roll", "tile", "tril", "triu"]
@@ -29,11 +29,11 @@ class Flip(Function):
         return Flip.evaluate(grad, axes=self.axes)
 
 
-def flip(input: T, dims: int | Sequence[int]) -> T:
-    """The elements in reverse order along the axes dims; a copy. Source: torch.flip."""
+def flip(input: T, dims: int | Sequence[int], *more: int) -> T:
+    """The elements in reverse order along axes, given as integers or as one sequence; a copy. Source: torch.flip."""
     require_tensor("flip", input)
-    axes = normalize_axes("flip", tuple(dims) if isinstance(dims, Sequence) else dims, input.data.ndim)
-    return Flip.apply(input, axes=axes)
+    axes: Any = tuple(dims) if isinstance(dims, Sequence) and not more else (dims, *more)
+    return Flip.apply(input, axes=normalize_axes("flip", axes, input.data.ndim) if axes else ())
 
 
 def roll(input: T, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> T:
@@ -52,7 +52,7 @@ def roll(input: T, shifts: int | Sequence[int], dims: int | Sequence[int] | None
         raise ArgumentError("roll", expected="one shift for each of dims", got=f"shifts={shifts}, dims={dims}")
     values: Any = input
     for step, dim in zip(steps, axes):
-        (axis,) = normalize_axes("roll", dim, input.data.ndim) or (0,)
+        axis = normalize_axis("roll", dim, input.data.ndim)
         length = input.data.shape[axis] if input.data.ndim else 0
         if length and step % length:
             whole: tuple[Any, ...] = (slice(None),) * axis

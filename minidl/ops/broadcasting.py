@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd.function import Function
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError
 
 __all__ = ["apply_broadcast", "broadcast_shape", "shape_of", "unbroadcast"]
 
@@ -31,6 +31,8 @@ def apply_broadcast(who: str, operation: type[Function], *operands: Any, **optio
     """Apply an operation that broadcasts; NumPy's complaint becomes one that names the operation and both shapes."""
     try:
         return operation.apply(*operands, **options)
+    except OverflowError as error:  # a number that the tensor's integers cannot hold
+        raise DTypeError(who, expected="a number that fits the tensor", got=str(error)) from None
     except ValueError as error:
         shapes = [shape_of(x) for x in operands]
         try:

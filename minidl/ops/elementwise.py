@@ -167,10 +167,10 @@ class Abs(Function):
 
 
 class Sign(Function):
-    """-1, 0 or 1: piecewise constant, its gradient is zero."""
+    """-1, 0 or 1, and 0 for NaN, as in torch: piecewise constant, its gradient is zero."""
 
     def forward(self, x: Any) -> Any:
-        return namespace(x).sign(x)
+        return (x > 0) if x.dtype.kind == "b" else (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
 
     def backward(self, grad: Any) -> Any:
         return grad * 0
@@ -281,8 +281,6 @@ def abs(input: T) -> T:
 def sign(input: T) -> T:
     """-1, 0 or 1, element by element; the gradient is 0. Source: torch.sign."""
     require_tensor("sign", input)
-    if input.data.dtype.kind == "b":
-        raise DTypeError("sign", expected="numbers", got="bool")
     return Sign.apply(input)
 
 

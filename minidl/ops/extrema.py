@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.choice import maximum, minimum
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
-from minidl.ops.reduction import Axes, normalize_axes
+from minidl.ops.reduction import Axes, normalize_axes, normalize_axis
 
 __all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
 
@@ -104,7 +104,7 @@ def _extremum(who: str, input: Any, dim: Any, keepdim: bool, larger: bool) -> An
         if keepdim:
             raise ArgumentError(who, expected="a dim with keepdim=True", got="dim=None")
         return _spread(who, input, None, False, larger)
-    (axis,) = normalize_axes(who, dim, input.data.ndim) or (0,)
+    axis = normalize_axis(who, dim, input.data.ndim)
     if not input.data.ndim:
         return ValuesIndices(input, input._make(namespace(input.data).zeros((), int64)))
     _not_empty(who, input, (axis,))
@@ -149,9 +149,11 @@ def amin(input: T, dim: Axes = None, keepdim: bool = False) -> T:
 
 def _position(who: str, input: Any, dim: int | None, keepdim: bool, larger: bool) -> Any:
     require_tensor(who, input)
-    axes = normalize_axes(who, dim, input.data.ndim)
-    _not_empty(who, input, axes)
-    return Position.apply(input, axis=axes[0] if dim is not None and axes else None, keepdim=keepdim, larger=larger)
+    axis = None if dim is None else normalize_axis(who, dim, input.data.ndim)
+    if not input.data.ndim:
+        axis = None
+    _not_empty(who, input, tuple(range(input.data.ndim)) if axis is None else (axis,))
+    return Position.apply(input, axis=axis, keepdim=keepdim, larger=larger)
 
 
 @numpy_names

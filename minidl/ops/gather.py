@@ -10,7 +10,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.indexing import Index
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
-from minidl.ops.reduction import normalize_axes
+from minidl.ops.reduction import normalize_axis
 
 __all__ = ["gather"]
 
@@ -30,10 +30,10 @@ def gather(input: T, dim: int, index: Any, *, sparse_grad: bool = False) -> T:
     if index.data.dtype.kind not in "iu":
         raise DTypeError("gather", expected="an integer index", got=str(index.data.dtype))
     shape, wanted = input.data.shape, index.data.shape
-    (axis,) = normalize_axes("gather", dim, len(shape)) or (0,)
+    axis = normalize_axis("gather", dim, len(shape))
     if max(len(shape), 1) != max(len(wanted), 1):
         raise ShapeError("gather", expected=f"an index with {len(shape)} axes (input: {shape})", got=str(wanted))
-    if any(n > m for i, (n, m) in enumerate(zip(wanted, shape)) if i != axis):
+    if index.data.size and any(n > m for i, (n, m) in enumerate(zip(wanted, shape)) if i != axis):
         raise ShapeError("gather", expected=f"an index no longer than {shape} but along axis {axis}", got=str(wanted))
     length = shape[axis] if shape else 1
     array = index.data
@@ -41,8 +41,8 @@ def gather(input: T, dim: int, index: Any, *, sparse_grad: bool = False) -> T:
         raise ArgumentError(
             "gather", expected=f"indices in [0, {length})", got=f"{int(array.min())} to {int(array.max())}"
         )
-    if not shape:
-        return input.reshape(1)[array]  # type: ignore[attr-defined]
+    if not shape or not wanted:
+        return input.reshape(-1)[array]  # type: ignore[attr-defined]
     xp = namespace(array)
     ndim = len(shape)
     # One index array for every axis: the numbers along it, shaped to broadcast with the others.

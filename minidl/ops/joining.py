@@ -11,7 +11,7 @@ from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_tensor, result_type
-from minidl.ops.reduction import normalize_axes
+from minidl.ops.reduction import normalize_axis
 from minidl.ops.shape import unsqueeze
 
 __all__ = ["cat", "chunk", "split", "stack"]
@@ -46,10 +46,11 @@ def _tensors(who: str, tensors: Sequence[Any]) -> list[Any]:
 def cat(tensors: Sequence[T], dim: int = 0) -> T:
     """Tensors one after the other along an axis; all other lengths must agree. Source: torch.cat."""
     parts = _tensors("cat", tensors)
+    parts = [t for t in parts if t.data.shape != (0,)] or parts[:1]  # torch lets them stand beside any shape
     ndim = parts[0].data.ndim
     if not ndim:
         raise ShapeError("cat", expected="tensors with at least one axis", got="one without", hint="Use stack.")
-    (axis,) = normalize_axes("cat", dim, ndim)
+    axis = normalize_axis("cat", dim, ndim)
     shapes = [t.data.shape for t in parts]
     if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) > 1 or len({len(s) for s in shapes}) > 1:
         raise ShapeError("cat", expected=f"shapes that agree but for axis {axis}", got=", ".join(map(str, shapes)))
@@ -62,20 +63,26 @@ def stack(tensors: Sequence[T], dim: int = 0) -> T:
     parts = _tensors("stack", tensors)
     if len({t.data.shape for t in parts}) > 1:
         raise ShapeError("stack", expected="tensors of one shape", got=", ".join(str(t.data.shape) for t in parts))
-    (axis,) = normalize_axes("stack", dim, parts[0].data.ndim + 1)
+    axis = normalize_axis("stack", dim, parts[0].data.ndim + 1)
     return cat([unsqueeze(t, axis) for t in parts], axis)
+
+
+def _axis_of(who: str, input: Any, dim: Any) -> int:
+    require_tensor(who, input)
+    if not input.data.ndim:
+        raise ShapeError(who, expected="at least one axis", got="none")
+    return normalize_axis(who, dim, input.data.ndim)
 
 
 def split(input: T, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[T, ...]:
     """Parts along an axis: of one length (the last may be shorter), or of the lengths given. Source: torch.split."""
-    require_tensor("split", input)
-    (axis,) = normalize_axes("split", dim, input.data.ndim)
+    axis = _axis_of("split", input, dim)
     total = input.data.shape[axis]
     sizes = split_size_or_sections
     if isinstance(sizes, int):
-        if sizes < 1:
+        if sizes < 0 or (sizes == 0 and total):
             raise ArgumentError("split", expected="a size of at least 1", got=str(sizes))
-        sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+        sizes = [min(sizes, total - start) for start in range(0, total, sizes or 1)] or [0]
     if sum(sizes) != total or any(n < 0 for n in sizes):
         raise ShapeError("split", expected=f"lengths that add up to {total}", got=str(list(sizes)))
     parts: list[Any] = []
@@ -90,8 +97,8 @@ def split(input: T, split_size_or_sections: int | Sequence[int], dim: int = 0) -
 @numpy_names
 def chunk(input: T, chunks: int, dim: int = 0) -> tuple[T, ...]:
     """At most ``chunks`` parts of equal length (the last may be shorter) along an axis. Source: torch.chunk."""
-    require_tensor("chunk", input)
     if chunks < 1:
         raise ArgumentError("chunk", expected="at least 1 chunk", got=str(chunks))
-    (axis,) = normalize_axes("chunk", dim, input.data.ndim)
-    return split(input, max(1, -(-input.data.shape[axis] // chunks)), axis)
+    axis = _axis_of("chunk", input, dim)
+    length = input.data.shape[axis]
+    return split(input, -(-length // chunks) if length else [0] * chunks, axis)

@@ -201,5 +201,9 @@ def cosine_similarity(x1: T, x2: Any, dim: int = 1, eps: float = 1e-8) -> T:
     if isinstance(dim, (tuple, list)) or dim is None:
         raise DTypeError("cosine_similarity", expected="dim as one integer", got=repr(dim))
     (axis,) = normalize_axes("cosine_similarity", dim, len(shape)) or (None,)
-    unit_a, unit_b = (normalize(expand(v, shape), 2.0, axis, eps) for v in (a, b))
-    return sum(unit_a * unit_b, axis)
+    # Where eps stands in a norm's place, the gradient is still that of the norm, as in torch.
+    units = []
+    for v in (expand(a, shape), expand(b, shape)):
+        length: Any = vector_norm(v, 2, axis, True)
+        units.append(v / (length + (clamp(length, min=float(eps)) - length).detach()))
+    return sum(units[0] * units[1], axis)

@@ -46,12 +46,15 @@ def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | Non
     pairs = [(0, 0)] * (len(shape) - len(widths) // 2) + list(zip(widths[0::2], widths[1::2]))[::-1]
     if any(before + after + n < 0 for (before, after), n in zip(pairs, shape)):
         raise ShapeError("pad", expected="negative widths that leave something over", got=f"{widths} for shape {shape}")
-    if mode != "constant":
+    if mode in ("reflect", "replicate"):
         return _from_the_inside(input, pairs, len(widths) // 2, mode, value)
     cut = tuple([slice(max(0, -before), n - max(0, -after)) for (before, after), n in zip(pairs, shape)])
     values: Any = input
     if any(w < 0 for w in widths):
         values = values[cut]
+    if mode == "circular":  # what was cut off does not come back at the other end
+        pairs = [(max(0, before), max(0, after)) for before, after in pairs]
+        return _from_the_inside(values, pairs, len(widths) // 2, mode, value)
     grown = tuple([(max(0, before), max(0, after)) for before, after in pairs])
     if not any(w for pair in grown for w in pair):
         return values if values is not input else clone(input)

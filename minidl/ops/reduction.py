@@ -7,14 +7,14 @@ from typing import Any
 
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import namespace
-from minidl.backend.dtypes import int64
+from minidl.backend.arrays import ignore_float_errors, namespace
+from minidl.backend.dtypes import int64, uint8
 from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import unbroadcast
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = ["all", "any", "mean", "normalize_axes", "std", "sum", "var"]
+__all__ = ["all", "any", "mean", "normalize_axes", "normalize_axis", "std", "sum", "var"]
 
 Axes = int | tuple[int, ...] | list[int] | None
 
@@ -35,6 +35,13 @@ def normalize_axes(who: str, dim: Axes, ndim: int) -> tuple[int, ...]:
     if len(set(axes)) != len(axes):
         raise ArgumentError(who, expected="each dim once", got=str(dim))
     return tuple(sorted(axes)) if ndim else ()
+
+
+def normalize_axis(who: str, dim: Any, ndim: int) -> int:
+    """One axis as a number in [0, ndim), 0 for a tensor without axes. Raises ArgumentError, DTypeError."""
+    if dim is None or isinstance(dim, (tuple, list)):
+        raise DTypeError(who, expected="dim as one integer", got=repr(dim))
+    return (normalize_axes(who, dim, ndim) or (0,))[0]
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -63,19 +70,20 @@ class Expand(Function):
 
 
 class Var(Function):
-    """sum (x - mean)^2 / (n - correction)."""
+    """sum (x - mean)^2 / (n - correction), or / 0 where that is negative."""
 
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, correction: float) -> Any:
         self.axes, self.kept = axes, _kept(x.shape, axes)
         self.count = math.prod([x.shape[i] for i in axes])
-        self.scale = 1.0 / (self.count - correction) if self.count > correction else math.nan
+        self.scale = 1.0 / (self.count - correction) if self.count > correction else math.inf
         self.save_for_backward(x)
         if not self.count:
             return namespace(x).full(
                 self.kept if keepdim else [n for i, n in enumerate(x.shape) if i not in axes], math.nan, x.dtype
             )
         centred = x - x.mean(axes, keepdims=True)
-        return (centred * centred).sum(axes, keepdims=keepdim) * self.scale
+        with ignore_float_errors():
+            return (centred * centred).sum(axes, keepdims=keepdim) * self.scale
 
     def backward(self, grad: Any) -> Any:
         (x,) = self.saved_tensors
@@ -99,10 +107,11 @@ class Std(Var):
 
 
 class Truth(Function):
-    """Whether every element, or any, is not zero: bool, without a gradient."""
+    """Whether every element, or any, is not zero: bool, or uint8 for uint8, without a gradient."""
 
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, every: bool) -> Any:
-        return (x.all if every else x.any)(axes, keepdims=keepdim)
+        result = (x.all if every else x.any)(axes, keepdims=keepdim)
+        return result.astype(x.dtype) if x.dtype == uint8 else result  # as in torch
 
 
 @numpy_names
@@ -159,7 +168,7 @@ def var(
     """The variance over axes: sum (x - mean)^2 / (n - correction).
 
     correction: 1 (default) for the sample's variance, 0 for the population's; ``unbiased`` True and False say the same.
-    NaN where n <= correction. Source: torch.var.
+    Infinity or NaN where n <= correction. Source: torch.var.
     """
     return _spread_of("var", Var, input, dim, unbiased, keepdim, correction)
 
@@ -172,15 +181,22 @@ def std(
     return _spread_of("std", Std, input, dim, unbiased, keepdim, correction)
 
 
+def _truth(who: str, input: Any, dim: Axes, keepdim: bool, every: bool) -> Any:
+    none = isinstance(dim, (tuple, list)) and not dim  # () stands for no axis here, not for all
+    return Truth.apply(
+        input, axes=() if none else normalize_axes(who, dim, input.data.ndim), keepdim=keepdim, every=every
+    )
+
+
 @numpy_names
 def all(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """Whether all elements are true (not zero), over all or along axes: a bool tensor. Source: torch.all."""
     require_tensor("all", input)
-    return Truth.apply(input, axes=normalize_axes("all", dim, input.data.ndim), keepdim=keepdim, every=True)
+    return _truth("all", input, dim, keepdim, every=True)
 
 
 @numpy_names
 def any(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """Whether any element is true (not zero), over all or along axes: a bool tensor. Source: torch.any."""
     require_tensor("any", input)
-    return Truth.apply(input, axes=normalize_axes("any", dim, input.data.ndim), keepdim=keepdim, every=False)
+    return _truth("any", input, dim, keepdim, every=False)

@@ -12,7 +12,7 @@ from minidl.autograd.function import Function
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
-from minidl.ops.reduction import Expand, normalize_axes
+from minidl.ops.reduction import Expand, normalize_axes, normalize_axis
 
 __all__ = [
     "broadcast_to",
@@ -101,10 +101,9 @@ def flatten(input: T, start_dim: int = 0, end_dim: int = -1) -> T:
     """The axes start_dim to end_dim as one: (N, C, H, W) -> (N, C * H * W) for start_dim=1. Source: torch.flatten."""
     require_tensor("flatten", input)
     shape = input.data.shape
+    start, end = (normalize_axis("flatten", dim, len(shape)) for dim in (start_dim, end_dim))
     if not shape:
         return reshape(input, 1)
-    (start,) = normalize_axes("flatten", start_dim, len(shape))
-    (end,) = normalize_axes("flatten", end_dim, len(shape))
     if start > end:
         raise ArgumentError("flatten", expected="start_dim before end_dim", got=f"{start_dim} and {end_dim}")
     if start == end:
@@ -117,7 +116,9 @@ def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
     """One axis as several: (N, C * H) -> (N, C, H) for dim=1, sizes=(C, H). Source: torch.unflatten."""
     require_tensor("unflatten", input)
     shape = input.data.shape
-    (axis,) = normalize_axes("unflatten", dim, len(shape))
+    axis = normalize_axis("unflatten", dim, len(shape))
+    if not shape:
+        raise ShapeError("unflatten", expected="at least one axis", got="none")
     sizes = sizes_of("unflatten", (tuple(sizes),))
     known = math.prod(n for n in sizes if n != -1)
     if sizes.count(-1) > 1 or (known != shape[axis] if -1 not in sizes else not known or shape[axis] % known):
@@ -141,9 +142,9 @@ def transpose(input: T, dim0: int, dim1: int) -> T:
     """Two axes exchanged; a view. Source: torch.transpose."""
     require_tensor("transpose", input)
     ndim = input.data.ndim
+    a, b = (normalize_axis("transpose", dim, ndim) for dim in (dim0, dim1))
     if not ndim:
         return input
-    (a,), (b,) = normalize_axes("transpose", dim0, ndim), normalize_axes("transpose", dim1, ndim)
     order = list(range(ndim))
     order[a], order[b] = b, a
     return Permute.apply(input, dims=tuple(order))
@@ -182,7 +183,8 @@ def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
     """Without the axes of length 1: all of them, or those of dim that have length 1; a view. Source: torch.squeeze."""
     require_tensor("squeeze", input)
     shape = input.data.shape
-    axes = range(len(shape)) if dim is None else normalize_axes("squeeze", dim, len(shape))
+    none = isinstance(dim, (tuple, list)) and not dim  # () stands for no axis here, not for all
+    axes = () if none else normalize_axes("squeeze", dim, len(shape))
     return Reshape.apply(input, shape=tuple([n for i, n in enumerate(shape) if n != 1 or i not in axes]))
 
 
@@ -190,7 +192,7 @@ def squeeze(input: T, dim: int | tuple[int, ...] | None = None) -> T:
 def unsqueeze(input: T, dim: int) -> T:
     """With a new axis of length 1 at dim; a view. Source: torch.unsqueeze."""
     require_tensor("unsqueeze", input)
-    (axis,) = normalize_axes("unsqueeze", dim, input.data.ndim + 1)
+    axis = normalize_axis("unsqueeze", dim, input.data.ndim + 1)
     shape = input.data.shape
     return Reshape.apply(input, shape=(*shape[:axis], 1, *shape[axis:]))
 

@@ -63,6 +63,17 @@ def in_place(operator: str, other: Any) -> Callable[..., Any]:
     return call
 
 
+def rounded(mode: str) -> Callable[..., Any]:
+    """Quotients of integers, bytes and floats by numbers of either kind."""
+
+    def call(m: Any, x: Any, i: Any) -> Any:
+        x = x.detach()
+        pairs = [(i, 2.5), (i, -2), (i.byte(), 7), (x, 0), (x, -0.3), (7, i * 2 + 1), (i, i * 2 - 1)]
+        return [m.div(m.tensor(a) if isinstance(a, int) else a, b, rounding_mode=mode) for a, b in pairs]
+
+    return call
+
+
 INDEXING = [
     case("a tensor without axes beside an index array", "x", lambda m, x: x[m.tensor(1), m.tensor([0, 2, 0])]),
     case("a tensor without axes behind an index array", "x", lambda m, x: x[m.tensor([0, 2, 0]), m.tensor(1)]),
@@ -80,9 +91,54 @@ CHANGES = [
     case("numbers before & | ^", "ib", lambda m, i, b: (6 & i, 6 | i, 6 ^ i, True & b, True | b, True ^ b)),
     case("lt, le, gt, ge as methods", "xi", lambda m, x, i: (x.lt(i), x.le(0.5), x.gt(i), i.ge(1))),
 ]
+ARITHMETIC = [
+    *[case(f"rounded division: {mode}", "xi", rounded(mode)) for mode in ("floor", "trunc")],
+    case("integers to powers of both signs", "i", lambda m, i: i ** i.flip(0)),
+    case("a number to integer powers of both signs", "i", lambda m, i: (2**i, (-1) ** i, 0**i, 1**i)),
+    case("sign", "xib", lambda m, x, i, b: ((x / 0 * 0).sign(), i.sign(), b.sign(), (x * float("inf")).sign())),
+    case("abs at NaN", "x", lambda m, x: m.where(x > 0, x * float("nan"), x).abs() * 0),
+]
+REDUCTIONS = [
+    case("no axis for any and all", "xb", lambda m, x, b: (x.any(dim=()), b.all(dim=()), b.any(()))),
+    case("bytes for any and all", "i", lambda m, i: (i.byte().any(), i.byte().all(0), i.byte().any(1, True))),
+    *[
+        case(
+            f"{name} as {dtype}",
+            "xi",
+            lambda m, x, i, name=name, dtype=dtype: [
+                getattr(v, name)(0, dtype=getattr(m, dtype)) for v in (x.detach(), i, i[:0] if name == "prod" else i)
+            ],
+        )
+        for name in ("cumsum", "prod")
+        for dtype in ("int32", "uint8", "float32")
+    ],
+    case(
+        "var with a correction above the number",
+        "v",
+        lambda m, v: (v.detach().var(correction=9), v.detach().std(correction=9)),
+    ),
+    case("maximum of a number along its axis", "s", lambda m, s: (*s.max(0), s.argmax(-1))),
+]
+SHAPES = [
+    case("squeeze of no axis", "x", lambda m, x: x.unsqueeze(0).squeeze(())),
+    case("flip", "z", lambda m, z: (z.flip(()), z.flip(0, 2), z.flip(-1), m.flip(z, dims=(0, 1)))),
+    case("parts of nothing", "e", lambda m, e: (*e.chunk(3), *e.split(0), *e.split(2))),
+    case(
+        "nothing among what is joined",
+        "x",
+        lambda m, x: (m.cat([m.zeros(0, dtype=x.dtype), x, x]), m.cat([x[0][:0]] * 2)),
+    ),
+    case(
+        "gather by an index without axes, and by nothing",
+        "vx",
+        lambda m, v, x: (v.gather(0, m.tensor(3)), x.gather(1, m.zeros(0, 9, dtype=m.int64))),
+    ),
+    case("a circular border that cuts", "z", lambda m, z: m.nn.functional.pad(z, (-1, 2), "circular")),
+    case("cosine of short vectors", "xx", lambda m, x, y: m.nn.functional.cosine_similarity(x, y.flip(0), eps=1.9)),
+]
 
 
-@pytest.mark.parametrize("case", [*INDEXING, *CHANGES], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*INDEXING, *CHANGES, *ARITHMETIC, *REDUCTIONS, *SHAPES], ids=lambda case: case.name)
 def test_corner(case: Case) -> None:
     assert checks.forward(case) <= case.forward
     if any(np.asarray(array).dtype.kind == "f" for array in case.inputs(Draw(case.name))):
@@ -100,6 +156,17 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("a list of lists", lambda x: x[[[0, 1], [1, 2]]], r"^indexing: .*tuple\(index\)"),
     ("bytes as index", lambda x: x[minidl.tensor([1, 0, 1], dtype=minidl.uint8)], r"^indexing: .*uint8.*\.bool\(\)"),
     ("fill_ with many values", lambda x: x.fill_(minidl.ones(4)), "^fill_: .*copy_"),
+    ("an integer divided by 0", lambda x: x.long() // 0, "^div: .*other than 0"),
+    ("bool minus", lambda x: 1 - (x > 0), "^sub: .*bool.*~"),
+    ("minus True", lambda x: x - True, "^sub: .*bool"),
+    ("a fraction of integers", lambda x: minidl.add(x.long(), x.long(), alpha=0.5), "^add: .*integer as alpha"),
+    ("True as alpha", lambda x: minidl.sub(x, x, alpha=True), "^sub: .*alpha.*True"),
+    ("a number too large", lambda x: x.byte() + 300, "^add: .*300"),
+    ("two axes for max", lambda x: x.max((0, 1)), "^max: .*one integer"),
+    ("two axes for argmin", lambda x: x.argmin((0, 1)), "^argmin: .*one integer"),
+    ("an axis that a number lacks", lambda x: x.sum().argmax(1), "^argmax: .*dim between"),
+    ("parts of a number", lambda x: x.sum().split(1), "^split: .*at least one axis"),
+    ("two axes for unsqueeze", lambda x: x.unsqueeze((0, 1)), "^unsqueeze: .*one integer"),
     ("integers into bools", lambda x: (x > 0).add_(2), "^add_: .*bool.*int64"),
     ("floats into integers", lambda x: in_place("//=", 2.5)(None, x.long()), "^div_: .*int64.*float32"),
 ]
