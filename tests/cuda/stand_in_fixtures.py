@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from emulator import Emulator
-from stand_in import StandIn, StandInEngine, TapedBlas
+from stand_in import StandIn
+from stand_in_module import StandInEngine, TapedBlas, cupy_module
 
 from minidl.backend import cublas, gpu
 from minidl.backend.launcher import use_engine
@@ -37,6 +38,7 @@ def install(
 
     def put(devices: int = 1) -> StandIn:
         StandIn.now = StandIn(devices)
+        StandIn.now.module = cupy_module(StandIn.now)
         monkeypatch.setattr(gpu, "_find", lambda: gpu._Found(StandIn.now.module, devices))
         monkeypatch.setattr(gpu, "several", devices > 1)
         monkeypatch.setattr(cublas, "library", lambda: TapedBlas(fake_cublas))
