@@ -68,6 +68,12 @@ class Methods(Description):
     neg = arithmetic.neg
     maximum = choice.maximum
     minimum = choice.minimum
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    equal = comparison.equal
+    allclose = comparison.allclose
     isnan = comparison.isnan
     lt = comparison.lt
     le = comparison.le
