@@ -50,10 +50,10 @@ class BatchNorm(Function):
     def backward(self, grad: Any) -> Any:
         x, weight, mean, inverse_std = self.saved_tensors
         if isinstance(grad, BaseTensor) and is_grad_enabled():
-            return self._composite(grad, x, weight)
-        dx, dweight, dbias = BatchNormGradient.evaluate(grad, x, weight, mean, inverse_std)
-        need_x, need_weight, need_bias, *_ = self.needs_input_grad
-        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None, None, None
+            gradients = self._composite(grad, x, weight)
+        else:
+            gradients = BatchNormGradient.evaluate(grad, x, weight, mean, inverse_std)
+        return *[g if need else None for g, need in zip(gradients, self.needs_input_grad)], None, None
 
     def _composite(self, grad: Any, x: Any, weight: Any) -> Any:
         """The same gradients from differentiable operations, for create_graph alone; tested equal to the kernel's."""
@@ -66,8 +66,7 @@ class BatchNorm(Function):
         dweight = ChannelSum.evaluate(grad * normalized)
         scale = inverse_std if weight is None else inverse_std * weight
         dx = _column(scale / n, ndim) * (grad * n - _column(dbias, ndim) - normalized * _column(dweight, ndim))
-        need_x, need_weight, need_bias, *_ = self.needs_input_grad
-        return dx if need_x else None, dweight if need_weight else None, dbias if need_bias else None, None, None
+        return dx, dweight, dbias
 
 
 class BatchNormGradient(Function):
