@@ -69,10 +69,9 @@ class Convolution(Module):
             first, second = second, first
         shape = (first, second // self.groups, *self.kernel_size)
         self.weight = Parameter(zeros(shape, dtype=dtype, device=device))
-        if bias:
-            self.bias = Parameter(zeros((self.out_channels,), dtype=dtype, device=device))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter(
+            "bias", Parameter(zeros((self.out_channels,), dtype=dtype, device=device)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

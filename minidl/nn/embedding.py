@@ -135,10 +135,9 @@ class Bilinear(Module):
         self.out_features = whole("Bilinear", "out_features", out_features, 1)
         shape = (self.out_features, self.in1_features, self.in2_features)
         self.weight = Parameter(empty(shape, dtype=dtype, device=device))
-        if bias:
-            self.bias = Parameter(empty((self.out_features,), dtype=dtype, device=device))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter(
+            "bias", Parameter(empty((self.out_features,), dtype=dtype, device=device)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -29,10 +29,9 @@ class Linear(Module):
         self.in_features = whole("Linear", "in_features", in_features, 0)
         self.out_features = whole("Linear", "out_features", out_features, 0)
         self.weight = Parameter(zeros((self.out_features, self.in_features), dtype=dtype, device=device))
-        if bias:
-            self.bias = Parameter(zeros((self.out_features,), dtype=dtype, device=device))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter(
+            "bias", Parameter(zeros((self.out_features,), dtype=dtype, device=device)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

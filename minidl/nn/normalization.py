@@ -53,19 +53,13 @@ class BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         shape = (self.num_features,)
-        if affine:
-            self.weight = Parameter(ones(shape, dtype=dtype, device=device))
-        else:
-            self.register_parameter("weight", None)
-        if affine and bias:
-            self.bias = Parameter(zeros(shape, dtype=dtype, device=device))
-        else:
-            self.register_parameter("bias", None)
-        self.register_buffer("running_mean", zeros(shape, dtype=dtype, device=device) if track_running_stats else None)
-        self.register_buffer("running_var", ones(shape, dtype=dtype, device=device) if track_running_stats else None)
-        self.register_buffer(
-            "num_batches_tracked", zeros((), dtype=int64, device=device) if track_running_stats else None
-        )
+        like: dict[str, Any] = {"dtype": dtype, "device": device}
+        self.register_parameter("weight", Parameter(ones(shape, **like)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(shape, **like)) if affine and bias else None)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", zeros(shape, **like) if tracked else None)
+        self.register_buffer("running_var", ones(shape, **like) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros((), dtype=int64, device=device) if tracked else None)
 
     def reset_running_stats(self) -> None:
         """Forget the running statistics: mean 0, variance 1, no batches seen."""
