@@ -15,7 +15,7 @@ from minidl.ops.elementwise import Exp
 from minidl.ops.joining import cat
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import as_float, cast, require_tensor
-from minidl.ops.reduction import Axes, normalize_axes, normalize_axis
+from minidl.ops.reduction import Axes, normalize_axes, normalize_axis, without_axes
 
 __all__ = ["cumsum", "logsumexp", "prod"]
 
@@ -42,7 +42,7 @@ class LogSumExp(Function):
         with ignore_float_errors():
             kept = xp.log(xp.exp(x - peak).sum(axes, keepdims=True)) + peak
         self.kept = kept.shape
-        y = kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+        y = without_axes(kept, axes, keepdim)
         self.save_for_backward(x, y)
         return y
 

@@ -8,7 +8,7 @@ from typing import Any
 from minidl.autograd.base import T
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.broadcasting import check_broadcasts
 from minidl.ops.choice import where
 from minidl.ops.dropout import dropout
 from minidl.ops.matmul import matmul
@@ -70,13 +70,7 @@ def _weights(who: str, scores: Any, mask: Any) -> Any:
     if mask is None:
         return softmax(scores, -1)
     require_tensor(who, mask)
-    shape = scores.data.shape
-    try:
-        fits = broadcast_shape(mask.data.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ShapeError(who, expected=f"attn_mask that broadcasts to {shape}", got=str(mask.data.shape))
+    check_broadcasts(who, "attn_mask", mask, scores)
     if mask.data.dtype.kind == "b":
         mask = where(mask, scores._make(namespace(scores.data).zeros((), scores.data.dtype)), -math.inf)
     elif mask.data.dtype != scores.data.dtype:

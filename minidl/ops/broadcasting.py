@@ -7,7 +7,7 @@ from typing import Any
 from minidl.autograd.function import Function
 from minidl.errors import DTypeError, ShapeError
 
-__all__ = ["apply_broadcast", "broadcast_shape", "shape_of", "unbroadcast"]
+__all__ = ["apply_broadcast", "broadcast_shape", "check_broadcasts", "shape_of", "unbroadcast"]
 
 
 def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
@@ -55,3 +55,14 @@ def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
             raise ValueError(shapes)
         result.append(lengths.pop() if lengths else 1)
     return tuple(result)
+
+
+def check_broadcasts(who: str, name: str, values: Any, input: Any) -> None:
+    """ShapeError unless ``values``, the argument ``name``, broadcast to the input's own shape."""
+    shape = input.data.shape
+    try:
+        fits = broadcast_shape(values.data.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(who, expected=f"{name} that broadcasts to {shape}", got=str(values.data.shape))

@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.choice import maximum, minimum
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor
-from minidl.ops.reduction import Axes, normalize_axes, normalize_axis
+from minidl.ops.reduction import Axes, normalize_axes, normalize_axis, without_axes
 
 __all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
 
@@ -77,7 +77,7 @@ class Amax(Function):
         if self.needs_input_grad[0]:
             hits = (x == kept) | (x != x)
             self.save_for_backward(hits / hits.sum(axes, keepdims=True).astype(x.dtype))
-        return kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+        return without_axes(kept, axes, keepdim)
 
     def backward(self, grad: Any) -> Any:
         (share,) = self.saved_arrays

@@ -10,7 +10,7 @@ from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.activation_smooth import LogSigmoid, Sigmoid
 from minidl.ops.arithmetic import Log
-from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.broadcasting import check_broadcasts
 from minidl.ops.choice import where
 from minidl.ops.elementwise import Clamp, Log1p, exp, log
 from minidl.ops.loss import check_reduction, expects_scores
@@ -74,17 +74,7 @@ def _check_pair(who: str, input: Any, target: Any, weight: Any, reduction: str) 
     if input.data.shape != target.data.shape:
         raise ShapeError(who, expected=f"a target of the input's shape {input.data.shape}", got=str(target.data.shape))
     if weight is not None:
-        _check_broadcasts(who, "weight", weight, input)
-
-
-def _check_broadcasts(who: str, name: str, values: Any, input: Any) -> None:
-    shape = input.data.shape
-    try:
-        fits = broadcast_shape(values.data.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ShapeError(who, expected=f"{name} that broadcasts to {shape}", got=str(values.data.shape))
+        check_broadcasts(who, "weight", weight, input)
 
 
 def binary_cross_entropy(input: T, target: Any, weight: Any = None, reduction: str = "mean") -> T:
@@ -123,7 +113,7 @@ def binary_cross_entropy_with_logits(
     scale: Any = 1.0
     if pos_weight is not None:
         require_float(who, input, pos_weight)
-        _check_broadcasts(who, "pos_weight", pos_weight, input)
+        check_broadcasts(who, "pos_weight", pos_weight, input)
         scale = (pos_weight - 1) * target + 1
     losses = (1 - target) * input - scale * LogSigmoid.apply(input)
     return reduced(who, losses if weight is None else losses * weight, reduction)

@@ -15,7 +15,7 @@ from minidl.ops.elementwise import Abs, Sign, clamp
 from minidl.ops.extrema import amax, amin
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, promote, require_float, require_tensor
-from minidl.ops.reduction import Axes, normalize_axes, sum
+from minidl.ops.reduction import Axes, normalize_axes, sum, without_axes
 from minidl.ops.shape import expand
 from minidl.ops.svd import singular_values
 
@@ -33,7 +33,7 @@ class PowerNorm(Function):
         else:
             kept = (xp.abs(x) ** p).sum(axes, keepdims=True) ** (1 / p)
         self.kept = kept.shape
-        y = kept if keepdim else kept.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+        y = without_axes(kept, axes, keepdim)
         self.save_for_backward(x, y)
         return y
 

@@ -14,7 +14,7 @@ from minidl.ops.broadcasting import unbroadcast
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = ["all", "any", "mean", "normalize_axes", "normalize_axis", "std", "sum", "var"]
+__all__ = ["all", "any", "mean", "normalize_axes", "normalize_axis", "std", "sum", "var", "without_axes"]
 
 Axes = int | tuple[int, ...] | list[int] | None
 
@@ -49,6 +49,11 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([1 if i in axes else n for i, n in enumerate(shape)])
 
 
+def without_axes(kept: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    """A result whose reduced axes have length 1: as it is with ``keepdim``, else without them."""
+    return kept if keepdim else kept.reshape([n for i, n in enumerate(kept.shape) if i not in axes])
+
+
 class Sum(Function):
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Any:
         self.shape, self.kept = x.shape, _kept(x.shape, axes)
@@ -78,9 +83,7 @@ class Var(Function):
         self.scale = 1.0 / (self.count - correction) if self.count > correction else math.inf
         self.save_for_backward(x)
         if not self.count:
-            return namespace(x).full(
-                self.kept if keepdim else [n for i, n in enumerate(x.shape) if i not in axes], math.nan, x.dtype
-            )
+            return without_axes(namespace(x).full(self.kept, math.nan, x.dtype), axes, keepdim)
         centred = x - x.mean(axes, keepdims=True)
         with ignore_float_errors():
             return (centred * centred).sum(axes, keepdims=keepdim) * self.scale
