@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from minidl.errors import ArgumentError, DTypeError, ShapeError, dims
@@ -21,7 +22,7 @@ def numbers(who: str, name: str, value: Any, least: int, axes: int) -> tuple[int
         raise DTypeError(who, expected=f"{name} as {_COUNTS[axes]}", got=repr(value))
     if min(values) < least:
         raise ArgumentError(who, expected=f"{name} of at least {least}", got=repr(value))
-    return tuple([v.__index__() for v in values]) * (axes // len(values))
+    return tuple(map(operator.index, values)) * (axes // len(values))
 
 
 def pair(who: str, name: str, value: Any, least: int) -> tuple[int, int]:
