@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl._tensor import Tensor, host_generator
+from minidl._tensor import Tensor, check_fractional, host_generator
 from minidl.backend.arrays import asarray as array_on
 from minidl.backend.arrays import is_array, namespace, shared, to_device
 from minidl.backend.device import CPU, Device
@@ -48,14 +48,17 @@ def _array(data: Any, dtype: Any) -> Any:
         data = data.data
     data = _from_elsewhere("tensor", data)
     if not is_array(data):
+        wide = isinstance(data, (list, tuple)) and _holds_tensor(data, float64)
         if isinstance(data, (list, tuple)) and _holds_tensor(data):
             data = _nested(data)
         try:
             data = np.asarray(data)
         except ValueError as error:
             raise ShapeError("tensor", expected="nested lists of equal lengths", got=str(error)) from None
-        if dtype is None and data.dtype == float64:
+        if dtype is None and data.dtype == float64 and not wide:
             dtype = float32
+        elif dtype is not None and data.dtype.kind in "iu" and data.size:
+            _check_range(data, as_dtype(dtype))
     elif isinstance(data, np.generic):  # NumPy's scalars count as arrays, but nothing can be written into them
         data = np.asarray(data)
     _check_dtype("tensor", data)
@@ -84,8 +87,22 @@ def _around(who: str, array: Any) -> Tensor:
     return Tensor(array)
 
 
-def _holds_tensor(values: Any) -> bool:
-    return any(isinstance(v, Tensor) or (isinstance(v, (list, tuple)) and _holds_tensor(v)) for v in values)
+def _check_range(values: np.ndarray, dtype: Any) -> None:
+    """ArgumentError for integers that the dtype cannot hold; below 0 unsigned ones wrap around, as in torch."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if values.max() > limits.max or values.min() < min(limits.min, -limits.max):
+            got = f"{values.min()} to {values.max()}"
+            raise ArgumentError("tensor", expected=f"numbers that fit {dtype}", got=got)
+
+
+def _holds_tensor(values: Any, dtype: Any = None) -> bool:
+    """Whether a tensor, of this dtype if one is given, lies somewhere in nested lists."""
+    return any(
+        (isinstance(v, Tensor) and dtype in (None, v.dtype))
+        or (isinstance(v, (list, tuple)) and _holds_tensor(v, dtype))
+        for v in values
+    )
 
 
 def _nested(values: Any) -> Any:
@@ -204,6 +221,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     """start, start + step, ... below end; int64 for integers, else float32. Source: torch.arange."""
     if end is None:
         start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if not step or (end - start) * step < 0:
         raise ArgumentError("arange", expected="a step that leads from start to end", got=f"{start}, {end}, {step}")
     if dtype is None:
@@ -220,6 +238,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The identity matrix (n, n), or (n, m) with ones on its diagonal. Source: torch.eye."""
+    _size("eye", (n, n if m is None else m))
     return Tensor(array_on(np.eye(n, m, dtype=as_dtype(dtype or float32)), device=_device(device)))
 
 
@@ -232,6 +251,7 @@ def rand(
 ) -> Tensor:
     """Uniform in [0, 1). generator: where numbers come from (default: this thread's). Source: torch.rand."""
     dtype = as_dtype(dtype or float32)
+    check_fractional("rand", dtype)
     values = host_generator(generator).random(_size("rand", size), float64 if dtype == float64 else np.float32)
     return _random(values, dtype, device, requires_grad)
 
@@ -240,8 +260,9 @@ def randn(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1. Source: torch.randn."""
-    values = host_generator(generator).standard_normal(_size("randn", size))
-    return _random(values, dtype or float32, device, requires_grad)
+    dtype = as_dtype(dtype or float32)
+    check_fractional("randn", dtype)
+    return _random(host_generator(generator).standard_normal(_size("randn", size)), dtype, device, requires_grad)
 
 
 def rand_like(input: Tensor, *, generator: Any = None) -> Tensor:
@@ -268,4 +289,5 @@ def randint(
 
 def randperm(n: int, *, generator: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64. Source: torch.randperm."""
+    (n,) = _size("randperm", (n,))
     return _random(host_generator(generator).permutation(n), int64, device)

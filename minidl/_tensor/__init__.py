@@ -3,6 +3,6 @@
 from minidl._tensor.conversions import where_to
 from minidl._tensor.graph import RemovableHandle
 from minidl._tensor.tensor import Tensor
-from minidl._tensor.writing import host_generator
+from minidl._tensor.writing import check_fractional, host_generator
 
-__all__ = ["RemovableHandle", "Tensor", "host_generator", "where_to"]
+__all__ = ["RemovableHandle", "Tensor", "check_fractional", "host_generator", "where_to"]

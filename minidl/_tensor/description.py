@@ -61,7 +61,9 @@ class Description(BaseTensor):
         """Its shape, or the length of one axis."""
         if dim is None:
             return self.data.shape
-        (axis,) = reduction.normalize_axes("size", dim, self.data.ndim)
+        axis = reduction.normalize_axis("size", dim, self.data.ndim)
+        if not self.data.ndim:
+            raise ShapeError("size", expected="at least one axis", got="none")
         return self.data.shape[axis]
 
     def numel(self) -> int:

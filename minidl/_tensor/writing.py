@@ -18,7 +18,7 @@ from minidl.backend.random import Generator, default_generator
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops import activation, arithmetic, elementwise, indexing, promotion, shape
 
-__all__ = ["Writing", "host_generator"]
+__all__ = ["Writing", "check_fractional", "host_generator"]
 
 Self = TypeVar("Self", bound="Writing")
 
@@ -30,6 +30,12 @@ def host_generator(generator: Any) -> np.random.Generator:
     if not isinstance(from_default, Generator):
         raise ArgumentError("generator", expected="a minidl.Generator or None", got=type(generator).__name__)
     return from_default.host
+
+
+def check_fractional(who: str, dtype: Any) -> None:
+    """DTypeError for a dtype whose elements are no fractions."""
+    if dtype.kind != "f":
+        raise DTypeError(who, expected="a floating-point dtype", got=str(dtype))
 
 
 def _on(array: np.ndarray, dtype: Any, device: Device) -> Any:
@@ -156,12 +162,14 @@ class Writing(Description):
 
     def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
         """Normally distributed elements, in place; drawn on the host. Source: torch.Tensor.normal_."""
+        check_fractional("normal_", self.dtype)
         host = host_generator(generator)
         self[...] = self._make(_on(host.standard_normal(self.shape) * std + mean, self.dtype, self.device))
         return self
 
     def uniform_(self: Self, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Self:
         """Elements uniform in [low, high), in place; drawn on the host. Source: torch.Tensor.uniform_."""
+        check_fractional("uniform_", self.dtype)
         host = host_generator(generator)
         self[...] = self._make(_on(host.uniform(low, high, self.shape), self.dtype, self.device))
         return self

@@ -90,7 +90,9 @@ def _triangle(who: str, input: Any, diagonal: int, lower: bool) -> Any:
     xp = namespace(input.data)
     distance = xp.arange(columns) - xp.arange(rows)[:, None]  # how far right of the main diagonal, (rows, columns)
     kept = distance <= diagonal if lower else distance >= diagonal
-    return Where.apply(input._make(xp.broadcast_to(kept, input.data.shape)), input, 0)
+    return Where.apply(
+        input._make(xp.broadcast_to(kept, input.data.shape)), input, False if input.data.dtype.kind == "b" else 0
+    )
 
 
 def tril(input: T, diagonal: int = 0) -> T:

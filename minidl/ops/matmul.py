@@ -114,11 +114,14 @@ def matmul(input: Any, other: Any) -> Any:
 def linear(input: T, weight: Any, bias: Any = None) -> T:
     """y = x W^T + b.
 
-    input: (..., K); weight: (O, K); bias: (O,) or None; result (..., O). Raises ShapeError where K or O differ,
-    DTypeError for mixed dtypes. Source: torch.nn.functional.linear.
+    input: (..., K); weight: (O, K); bias: (O,) or None; result (..., O). A weight (K,) gives a result without the last
+    axis. Raises ShapeError where K or O differ, DTypeError for mixed dtypes. Source: torch.nn.functional.linear.
     """
     require_float("linear", input, weight, bias)
     shape = input.data.shape
+    if weight.data.ndim == 1 and (bias is None or not bias.data.ndim):
+        single: Any = linear(input, reshape(weight, 1, -1), None if bias is None else reshape(bias, 1))
+        return single.squeeze(-1)  # (..., 1) -> (...)
     if weight.data.ndim != 2:
         raise ShapeError("linear", expected="a weight (O, K)", got=str(weight.data.shape))
     if not shape or shape[-1] != weight.data.shape[1]:

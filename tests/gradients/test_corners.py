@@ -133,12 +133,25 @@ SHAPES = [
         "vx",
         lambda m, v, x: (v.gather(0, m.tensor(3)), x.gather(1, m.zeros(0, 9, dtype=m.int64))),
     ),
+    case("triangles of bools", "b", lambda m, b: (b.tril(), b.triu(1))),
+    case("a linear layer of one unit", "xz", lambda m, x, z: m.nn.functional.linear(z[..., :4], x[0])),
     case("a circular border that cuts", "z", lambda m, z: m.nn.functional.pad(z, (-1, 2), "circular")),
     case("cosine of short vectors", "xx", lambda m, x, y: m.nn.functional.cosine_similarity(x, y.flip(0), eps=1.9)),
 ]
+FACTORIES = [
+    case(
+        "wide numbers in a list", "x", lambda m, x: (m.tensor([x.detach()[0, 0], 1.0]), m.tensor([[x.detach()[0, 1]]]))
+    ),
+    case(
+        "arange of tensors", "s", lambda m, s: (m.arange(m.tensor(3)), m.arange(0.5, m.tensor(3)), m.tensor(-1).byte())
+    ),
+    case("below 0 in bytes", "s", lambda m, s: m.tensor([-1, 255], dtype=m.uint8)),
+]
 
 
-@pytest.mark.parametrize("case", [*INDEXING, *CHANGES, *ARITHMETIC, *REDUCTIONS, *SHAPES], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [*FACTORIES, *INDEXING, *CHANGES, *ARITHMETIC, *REDUCTIONS, *SHAPES], ids=lambda case: case.name
+)
 def test_corner(case: Case) -> None:
     assert checks.forward(case) <= case.forward
     if any(np.asarray(array).dtype.kind == "f" for array in case.inputs(Draw(case.name))):
@@ -161,6 +174,12 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("minus True", lambda x: x - True, "^sub: .*bool"),
     ("a fraction of integers", lambda x: minidl.add(x.long(), x.long(), alpha=0.5), "^add: .*integer as alpha"),
     ("True as alpha", lambda x: minidl.sub(x, x, alpha=True), "^sub: .*alpha.*True"),
+    ("numbers too large for bytes", lambda x: minidl.tensor([300], dtype=minidl.uint8), "^tensor: .*fit uint8.*300"),
+    ("random integers from randn", lambda x: minidl.randn(2, dtype=minidl.int64), "^randn: .*floating-point.*int64"),
+    ("random integers from uniform_", lambda x: x.long().uniform_(), "^uniform_: .*int64"),
+    ("eye below 0", lambda x: minidl.eye(-1), "^eye: .*at least 0"),
+    ("randperm below 0", lambda x: minidl.randperm(-1), "^randperm: .*at least 0"),
+    ("the size of a number's axis", lambda x: x.sum().size(0), "^size: .*at least one axis"),
     ("a number too large", lambda x: x.byte() + 300, "^add: .*300"),
     ("two axes for max", lambda x: x.max((0, 1)), "^max: .*one integer"),
     ("two axes for argmin", lambda x: x.argmin((0, 1)), "^argmin: .*one integer"),
