@@ -131,7 +131,7 @@ OPERATIONS = [
             ),
             Bad(
                 "weight's axes",
-                lambda m: m.nn.functional.linear(m.zeros(3, 4), m.zeros(4)),
+                lambda m: m.nn.functional.linear(m.zeros(3, 4), m.zeros(2, 4, 1)),
                 r"^linear: .*weight",
                 ShapeError,
             ),
