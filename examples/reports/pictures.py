@@ -29,7 +29,9 @@ def draw_curves(path: Path, row: Row, result: dict[str, Any]) -> Path:
         parts.remove("test")
     losses = {NAMES[part]: _values(epochs, f"{part}_loss") for part in parts}
     accuracies = {NAMES[part]: _values(epochs, f"{part}_accuracy") for part in parts}
-    options = "".join(f", {name} {value:g}" for name, value in row.optimizer.options.items())
+    options = "".join(
+        f", {name}" if value is True else f", {name} {value:g}" for name, value in row.optimizer.options.items()
+    )
     title = (
         f"{row.name}: {row.network.name}, {row.optimizer.kind} {row.optimizer.lr:g}{options}, batch {row.batch_size}"
     )
