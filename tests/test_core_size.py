@@ -2,10 +2,10 @@
 
 ``CORE`` is what the project is about: the tensor, the engine, the ten layers it is named for and their modules, SGD and
 Adam. ``GROUND`` is what the core stands on in a training step: elementary operations, the tree of modules, the making
-of tensors. Below both lie ``backend`` and ``kernels``, where speed is the subject; beside them what a training step
-does not touch: further operations, layers and optimizers, and tools that find mistakes. A step that runs code of any
-other file makes the list incomplete, and the test fails. Two counts are held: of all lines, and of lines of code, which
-leaves out docstrings, comments and blank lines.
+of tensors. Below both lie ``errors``, ``backend`` and ``kernels``, where speed is the subject; beside them what a
+training step does not touch: further operations, layers and optimizers, and tools that find mistakes. A step that runs
+code of any other file makes the list incomplete, and the test fails. Two counts are held: of all lines, and of lines of
+code, which leaves out docstrings, comments and blank lines.
 """
 
 from __future__ import annotations

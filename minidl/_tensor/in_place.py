@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from minidl._tensor.writing import Writing
+import numpy as np
+
+from minidl._tensor.writing import Writing, check_fractional, host_generator
+from minidl.backend.arrays import to_device
+from minidl.backend.device import Device
+from minidl.backend.dtypes import as_dtype
 from minidl.errors import ShapeError
 from minidl.ops import accumulation, activation, activation_smooth, arithmetic, arrangement, elementwise, shape
 
 __all__ = ["InPlace"]
 
 Self = TypeVar("Self", bound="InPlace")
+
+
+def _on(array: np.ndarray, dtype: Any, device: Device) -> Any:
+    return to_device(array.astype(as_dtype(dtype), copy=False), device)
 
 
 class InPlace(Writing):
@@ -97,6 +106,28 @@ class InPlace(Writing):
     def triu_(self: Self, diagonal: int = 0) -> Self:
         """0 below a diagonal, in place."""
         return self._in_place("triu_", arrangement.triu, diagonal)
+
+    def clamp_(self: Self, min: Any = None, max: Any = None) -> Self:
+        """Limit to [min, max], in place."""
+        return self._in_place("clamp_", elementwise.clamp, min, max)
+
+    def relu_(self: Self) -> Self:
+        """max(self, 0), in place."""
+        return self._in_place("relu_", activation.relu)
+
+    def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
+        """Normally distributed elements, in place; drawn on the host. Source: torch.Tensor.normal_."""
+        check_fractional("normal_", self.dtype)
+        host = host_generator(generator)
+        self[...] = self._make(_on(host.standard_normal(self.shape) * std + mean, self.dtype, self.device))
+        return self
+
+    def uniform_(self: Self, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Self:
+        """Elements uniform in [low, high), in place; drawn on the host. Source: torch.Tensor.uniform_."""
+        check_fractional("uniform_", self.dtype)
+        host = host_generator(generator)
+        self[...] = self._make(_on(host.uniform(low, high, self.shape), self.dtype, self.device))
+        return self
 
     def _become(self: Self, who: str, view: Any) -> Self:
         """Take over the shape, and the place in the graph, of a view of this tensor."""

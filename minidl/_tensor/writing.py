@@ -1,4 +1,4 @@
-"""Writing into a tensor: in-place arithmetic, assignment, random numbers; every write is counted."""
+"""Writing into a tensor: in-place arithmetic, assignment; every write is counted. The wider range is in in_place.py."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from minidl._tensor.conversions import Move
 from minidl._tensor.description import Description, not_while_recording
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.modes import state
-from minidl.backend.arrays import asarray, check_same_device, device_of, on_device_of, to_device
-from minidl.backend.device import Device
-from minidl.backend.dtypes import as_dtype
+from minidl.backend.arrays import asarray, check_same_device, device_of, on_device_of
 from minidl.backend.random import Generator, default_generator
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
-from minidl.ops import activation, arithmetic, elementwise, indexing, promotion, shape
+from minidl.ops import arithmetic, indexing, promotion, shape
 
 __all__ = ["Writing", "check_fractional", "host_generator"]
 
@@ -36,10 +34,6 @@ def check_fractional(who: str, dtype: Any) -> None:
     """DTypeError for a dtype whose elements are no fractions."""
     if dtype.kind != "f":
         raise DTypeError(who, expected="a floating-point dtype", got=str(dtype))
-
-
-def _on(array: np.ndarray, dtype: Any, device: Device) -> Any:
-    return to_device(array.astype(as_dtype(dtype), copy=False), device)
 
 
 class Writing(Description):
@@ -127,14 +121,6 @@ class Writing(Description):
         """self **= exponent, in place."""
         return self._in_place("pow_", arithmetic.pow, exponent)
 
-    def clamp_(self: Self, min: Any = None, max: Any = None) -> Self:
-        """Limit to [min, max], in place."""
-        return self._in_place("clamp_", elementwise.clamp, min, max)
-
-    def relu_(self: Self) -> Self:
-        """max(self, 0), in place."""
-        return self._in_place("relu_", activation.relu)
-
     def fill_(self: Self, value: Any) -> Self:
         """Every element becomes ``value``, in place: a number, or a tensor without axes."""
         if getattr(value, "shape", ()):
@@ -158,20 +144,6 @@ class Writing(Description):
         elif device_of(source.data) != device_of(self.data):
             source = Move.apply(source, device=device_of(self.data))
         self[...] = source
-        return self
-
-    def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
-        """Normally distributed elements, in place; drawn on the host. Source: torch.Tensor.normal_."""
-        check_fractional("normal_", self.dtype)
-        host = host_generator(generator)
-        self[...] = self._make(_on(host.standard_normal(self.shape) * std + mean, self.dtype, self.device))
-        return self
-
-    def uniform_(self: Self, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Self:
-        """Elements uniform in [low, high), in place; drawn on the host. Source: torch.Tensor.uniform_."""
-        check_fractional("uniform_", self.dtype)
-        host = host_generator(generator)
-        self[...] = self._make(_on(host.uniform(low, high, self.shape), self.dtype, self.device))
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
