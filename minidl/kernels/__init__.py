@@ -24,6 +24,7 @@ from minidl.kernels.plain import (
     activation,
     augmentation,
     conv,
+    decomposition,
     dropout,
     fused,
     layout,
@@ -68,7 +69,10 @@ def _cpu_file(file: str) -> ModuleType | None:
         return None
     if importlib.util.find_spec(f"minidl.kernels.cpu.{file}") is None:
         return None
-    if file in ("conv", "gemm", "fused") and not importlib.import_module("minidl.kernels.cpu.blas").AVAILABLE:
+    if (
+        file in ("conv", "decomposition", "gemm", "fused")
+        and not importlib.import_module("minidl.kernels.cpu.blas").AVAILABLE
+    ):
         return None
     return importlib.import_module(f"minidl.kernels.cpu.{file}")
 
@@ -204,6 +208,9 @@ gemm = _kernel(matrix.gemm)
 matmul = _kernel(matrix.matmul)
 channel_sum = _kernel(matrix.channel_sum)
 linear_backward = _kernel(matrix.linear_backward)
+
+# decomposition.py
+svd = _kernel(decomposition.svd)
 
 # special.py
 erf = _kernel(special.erf)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidl import kernels
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
 from minidl.backend.arrays import namespace
+from minidl.ops.matmul import MatMul
 
 __all__ = ["singular_values"]
 
@@ -20,7 +22,7 @@ class SVD(Function):
     """
 
     def forward(self, a: Any) -> Any:
-        u, s, vt = namespace(a).linalg.svd(a, full_matrices=False)
+        u, s, vt = kernels.svd(a)
         self.save_for_backward(u, s, vt)
         return u, s, vt
 
@@ -50,7 +52,7 @@ class SingularValues(Function):
     """The singular values alone: dA = U diag(grad) V^T, also where some of them are equal."""
 
     def forward(self, a: Any) -> Any:
-        u, s, vt = namespace(a).linalg.svd(a, full_matrices=False)
+        u, s, vt = kernels.svd(a)
         self.save_for_backward(a, u, vt)
         return s
 
@@ -58,7 +60,8 @@ class SingularValues(Function):
         a, u, vt = self.saved_tensors
         if isinstance(grad, BaseTensor) and is_grad_enabled():
             u, _, vt = SVD.evaluate(a)
-        return (u * grad.reshape((*grad.shape[:-1], 1, grad.shape[-1]))) @ vt  # (..., K) -> (..., 1, K) beside (M, K)
+        row = grad.reshape((*grad.shape[:-1], 1, grad.shape[-1]))  # (..., K) -> (..., 1, K), beside u (..., M, K)
+        return MatMul.evaluate(u * row, vt)
 
 
 def singular_values(a: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl import kernels
 from minidl.kernels.cpu import blas
 from minidl.kernels.cpu import gemm as cpu
 from minidl.kernels.plain import gemm as plain
@@ -109,6 +110,18 @@ def test_products_in_a_row_have_the_same_bits_beside_another_thread() -> None:
         with blas.single_thread():
             assert cpu.matmul(a, b).tobytes() == alone.tobytes()
         np.testing.assert_allclose(alone, np.matmul(a, b), rtol=1e-10, atol=1e-12)
+
+
+@needs_blas
+def test_decompositions_have_the_same_bits_beside_another_thread() -> None:
+    for shape in ((202, 151), (97, 260)):
+        a = normal(*shape)
+        alone = kernels.svd(a)
+        with blas.single_thread():
+            assert [part.tobytes() for part in kernels.svd(a)] == [part.tobytes() for part in alone]
+        u, s, vt = alone
+        np.testing.assert_allclose((u * s) @ vt, a, atol=1e-12)
+        np.testing.assert_allclose(s, torch.linalg.svdvals(torch.from_numpy(a)).numpy(), rtol=1e-12)
 
 
 @needs_blas
