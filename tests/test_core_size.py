@@ -77,7 +77,7 @@ GROUND = {
         "nn/shape.py",
         "nn/tree.py",
     ],
-    "making tensors": ["_factories.py"],
+    "making tensors": ["_factories.py", "_tensor/drawing.py"],
     "optimizers": ["optim/counters.py", "optim/gathered.py", "optim/settings.py"],
 }
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl._tensor.writing import Writing, check_fractional, host_generator
+from minidl._tensor.drawing import check_fractional, host_generator
+from minidl._tensor.writing import Writing
 from minidl.backend.arrays import to_device
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype

@@ -8,32 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl._tensor.conversions import Move
-from minidl._tensor.description import Description, not_while_recording
+from minidl._tensor.description import Description
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.modes import state
 from minidl.backend.arrays import asarray, check_same_device, device_of, on_device_of
-from minidl.backend.random import Generator, default_generator
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops import arithmetic, indexing, promotion, shape
 
-__all__ = ["Writing", "check_fractional", "host_generator"]
+__all__ = ["Writing"]
 
 Self = TypeVar("Self", bound="Writing")
-
-
-def host_generator(generator: Any) -> np.random.Generator:
-    """NumPy's random generator of a minidl Generator, or of this thread's default one."""
-    not_while_recording("random numbers drawn on the host")
-    from_default = default_generator() if generator is None else generator
-    if not isinstance(from_default, Generator):
-        raise ArgumentError("generator", expected="a minidl.Generator or None", got=type(generator).__name__)
-    return from_default.host
-
-
-def check_fractional(who: str, dtype: Any) -> None:
-    """DTypeError for a dtype whose elements are no fractions."""
-    if dtype.kind != "f":
-        raise DTypeError(who, expected="a floating-point dtype", got=str(dtype))
 
 
 class Writing(Description):
