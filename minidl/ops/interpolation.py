@@ -11,6 +11,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.matmul import matmul
 from minidl.ops.pooling_axes import AdaptiveAvgPool2d
 from minidl.ops.promotion import require_float
+from minidl.ops.shape import clone
 
 __all__ = ["interpolate"]
 
@@ -60,12 +61,12 @@ def interpolate(
         if mode in ("nearest", "nearest-exact"):
             places = _nearest(namespace(input.data), old, new, factor, mode == "nearest-exact")
             result = result[(slice(None),) * axis + (places,)]
-        else:
+        elif old != new or (mode == "bicubic" and not antialias):  # else torch leaves the axis, whatever the factor
             scale = _scale(old, new, factor, bool(align_corners))
             rows = (_smooth_rows if antialias else _rows)(input.data, old, new, scale, bool(align_corners), mode)
             # The axis goes last for the product: (..., old) @ (old, new) -> (..., new).
             result = matmul(result.movedim(axis, -1), input._make(rows.T)).movedim(-1, axis)
-    return result
+    return result if result is not input else clone(input)
 
 
 def _sizes(old: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool) -> tuple[list[int], list[Any]]:

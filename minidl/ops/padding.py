@@ -48,6 +48,8 @@ def pad(input: T, pad: Sequence[int], mode: str = "constant", value: float | Non
         raise ShapeError("pad", expected="negative widths that leave something over", got=f"{widths} for shape {shape}")
     if mode in ("reflect", "replicate"):
         return _from_the_inside(input, pairs, len(widths) // 2, mode, value)
+    if any(n + min(0, before) + min(0, after) < 0 for (before, after), n in zip(pairs, shape)):
+        raise ShapeError("pad", expected="no more cut off than there is", got=f"{widths} for shape {shape}")
     cut = tuple([slice(max(0, -before), n - max(0, -after)) for (before, after), n in zip(pairs, shape)])
     values: Any = input
     if any(w < 0 for w in widths):

@@ -135,6 +135,21 @@ SHAPES = [
     ),
     case("triangles of bools", "b", lambda m, b: (b.tril(), b.triu(1))),
     case("a linear layer of one unit", "xz", lambda m, x, z: m.nn.functional.linear(z[..., :4], x[0])),
+    *[
+        case(
+            f"interpolate by a factor that changes no length: {mode}, antialias={smooth}",
+            "z",
+            lambda m, z, mode=mode, smooth=smooth: m.nn.functional.interpolate(
+                z.detach()[None] if smooth else z[None],  # torch's gradient is not that of its forward there
+                scale_factor=(1.1, 1.5),
+                mode=mode,
+                antialias=smooth,
+            ),
+        )
+        for mode in ("bilinear", "bicubic")
+        for smooth in (False, True)
+    ],
+    case("interpolate to the same size", "z", lambda m, z: m.nn.functional.interpolate(z, size=6, mode="linear")),
     case("a circular border that cuts", "z", lambda m, z: m.nn.functional.pad(z, (-1, 2), "circular")),
     case("cosine of short vectors", "xx", lambda m, x, y: m.nn.functional.cosine_similarity(x, y.flip(0), eps=1.9)),
 ]
@@ -180,6 +195,7 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("eye below 0", lambda x: minidl.eye(-1), "^eye: .*at least 0"),
     ("randperm below 0", lambda x: minidl.randperm(-1), "^randperm: .*at least 0"),
     ("the size of a number's axis", lambda x: x.sum().size(0), "^size: .*at least one axis"),
+    ("more cut off than there is", lambda x: minidl.nn.functional.pad(x, (7, -5)), "^pad: .*no more cut off"),
     ("a number too large", lambda x: x.byte() + 300, "^add: .*300"),
     ("two axes for max", lambda x: x.max((0, 1)), "^max: .*one integer"),
     ("two axes for argmin", lambda x: x.argmin((0, 1)), "^argmin: .*one integer"),
