@@ -56,6 +56,9 @@ REPORT = Report(
             network=MLP_LINEAR,
             begins_like="",
             reported=Reported(text="no better than linear"),
+            comment="it draws no other boundaries than one linear layer does, but finds better ones at this learning "
+            "rate, at which the single layer jitters (its loss stays near 1.97). PyTorch from the same weights on the "
+            "same batches has the same figures to every digit shown, for both: 39.20 and 34.83 % after three epochs.",
         ),
         BASE,
         _batch(
