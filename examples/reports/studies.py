@@ -109,7 +109,7 @@ def worst_images(place: Place, data: dict[str, ImageData], rows: list[Row]) -> d
         worst = np.argsort(-losses, kind="stable")[:10]
         answers = probabilities[worst].argmax(axis=1)
         captions = [
-            f"{images.classes[labels[i]]}, taken for {images.classes[answer]}\nloss {losses[i]:.1f}"
+            f"{images.classes[labels[i]]}, loss {losses[i]:.1f}\ntaken for {images.classes[answer]}"
             for i, answer in zip(worst, answers, strict=True)
         ]
         title = f"{row.name}: the ten test images of the highest loss"
