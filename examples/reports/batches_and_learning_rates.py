@@ -104,7 +104,13 @@ REPORT = Report(
             "epochs, ours 24.9, 25.9 and 23.8 %; test 24.0 % after the third, ours 24.0 %. So it is not the engine; "
             "the report's 10 % may come from its first weights or order, which it does not give.",
         ),
-        _learning_rate(0.0001, 50, Reported("train_accuracy", 0.60, images=50_000, text="training 10 to 60 %")),
+        _learning_rate(
+            0.0001,
+            50,
+            Reported("train_accuracy", 0.60, images=50_000, text="training 10 to 60 %"),
+            comment="it passes the report's 60 % in its 12th epoch of 50. PyTorch from the same weights on the same "
+            "batches is where ours is after an epoch: training 15.50 % (ours 15.49 %), test 22.62 % (both).",
+        ),
         replace(
             BASE,
             name="001-augment",
