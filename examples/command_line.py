@@ -85,6 +85,7 @@ def prepare_process() -> None:
 
 def start(example: Example, description: str, main: Callable[[Options], None]) -> NoReturn:
     """Run ``main`` with the command line's options, and leave with an exit status: no traceback for bad input."""
+    program = f"{example.name}.py"
     options: Options | None = None
     prepare_process()
     try:
@@ -93,15 +94,15 @@ def start(example: Example, description: str, main: Callable[[Options], None]) -
             minidl.set_float32_matmul_precision("high")  # TF32: training does not need more, and it is much faster
         main(options)
     except (BadInput, ImportError, *_LIBRARY_ERRORS) as error:
-        _fail(example, str(error), 2)
+        fail(program, str(error), 2)
     except OSError as error:
         kept = f" The last finished epoch ({options.finished}) is kept." if options and options.finished else ""
-        _fail(example, f"{error.filename or 'file'}: {error.strerror or error}.{kept}", 1)
+        fail(program, f"{error.filename or 'file'}: {error.strerror or error}.{kept}", 1)
     except KeyboardInterrupt:
         if options is None or not options.finished:
-            _fail(example, "stopped before the first epoch was finished; nothing was written.", 130)
+            fail(program, "stopped before the first epoch was finished; nothing was written.", 130)
         again = f"go on with --resume --out {options.out}"
-        _fail(example, f"stopped; epoch {options.finished} is kept, {again}", 130)
+        fail(program, f"stopped; epoch {options.finished} is kept, {again}", 130)
     sys.exit(0)
 
 
@@ -109,9 +110,10 @@ def start(example: Example, description: str, main: Callable[[Options], None]) -
 _LIBRARY_ERRORS = (minidl.ArgumentError, minidl.DeviceError)
 
 
-def _fail(example: Example, message: str, status: int) -> NoReturn:
+def fail(program: str, message: str, status: int) -> NoReturn:
+    """Leave with one line on standard error, what was printed before it first, and an exit status."""
     sys.stdout.flush()
-    print(f"{example.name}.py: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from command_line import BadInput, Parser
+from command_line import BadInput, Parser, fail
 
 import minidl
 from minidl.train.files import shown
@@ -197,20 +197,14 @@ def main(arguments: list[str]) -> NoReturn:
     try:
         convert(parse(arguments))
     except (BadInput, ImportError, minidl.ArgumentError) as error:
-        _fail(str(error), 2)
+        fail(NAME, str(error), 2)
     except (FileNotFoundError, IsADirectoryError) as error:
-        _fail(f"{error.filename}: {error.strerror}", 2)
+        fail(NAME, f"{error.filename}: {error.strerror}", 2)
     except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror or error}", 1)
+        fail(NAME, f"{error.filename or 'file'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
-        _fail("stopped; nothing was written", 130)
+        fail(NAME, "stopped; nothing was written", 130)
     sys.exit(0)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    sys.stdout.flush()
-    print(f"{NAME}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

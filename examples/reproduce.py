@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from command_line import BadInput, Parser, choose_device, integer, positive, prepare_process
+from command_line import BadInput, Parser, choose_device, fail, integer, positive, prepare_process
 from reporting import check_folder
 from reports.catalogue import REPORTS, ROWS, UnknownRow, find, in_order, trained_by
 from reports.figures import percent
@@ -316,14 +316,14 @@ def main(arguments: list[str]) -> NoReturn:
             if given.publish:
                 print(f"written: {publish(given.out)}")
     except (BadInput, UnknownRow, RowError, ImportError, minidl.ArgumentError, minidl.DeviceError) as error:
-        _fail(str(error), 2)
+        fail(NAME, str(error), 2)
     except BrokenPipeError:  # whoever read the output has left, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror or error}.{_kept(session)}", 1)
+        fail(NAME, f"{error.filename or 'file'}: {error.strerror or error}.{_kept(session)}", 1)
     except KeyboardInterrupt:
-        _fail(f"stopped.{_kept(session)}", 130)
+        fail(NAME, f"stopped.{_kept(session)}", 130)
     sys.exit(0)
 
 
@@ -339,12 +339,6 @@ def _kept(session: Session | None) -> str:
     return (
         f"{done} Of {place.name}, {epochs} epoch{' is' if epochs == 1 else 's are'} kept: --resume goes on from there."
     )
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    sys.stdout.flush()
-    print(f"{NAME}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next arrays, up to a GiB; True where the C library can (glibc's).
 
     By default glibc gives blocks of more than 32 MiB back to the system when they are freed, and the next training
-    step waits while the system clears the same pages again, for every activation: up to a third of its time (batches
+    step waits while the system clears the same pages again, for every activation: up to a quarter of its time (batches
     of 128 of a network with four convolutions: 137 ms a step, with this 104). It holds for the whole process, from
     the call on, and is nothing that an import should do: programs that train call it once, at the start, as the
     examples do. Source: mallopt(3), M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
