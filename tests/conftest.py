@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -37,7 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """For a whole run, let the second core compile kernels while the first one tests."""
+    """Take the items out of the cycle collector's sight; for a whole run, let the second core compile kernels."""
+    # Twenty thousand items and torch's modules live to the end: each full collection walked all of them in vain.
+    gc.collect()
+    gc.freeze()
     whole = len(session.items) > 3000 and not session.config.option.collectonly
     script = Path(__file__).with_name("compile_kernels.py")
     # It says that it compiles, in the middle of the tests' dots.
