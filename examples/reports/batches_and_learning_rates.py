@@ -125,6 +125,9 @@ REPORT = Report(
             loss="mse",
             begins_like="",
             reported=Reported(text="accuracy near the cross-entropy run, lower loss value"),
+            comment="it learns more slowly, its gradients being smaller (the mean is over ten outputs as well), and "
+            "overfits less: it passes cross entropy's best epoch, 62.1 %, in its 23rd and ends above it, where cross "
+            "entropy has fallen to 57.5 %. The loss ends at 0.037; 0.597 with cross entropy.",
         ),
     ),
     comparisons={
