@@ -12,6 +12,7 @@ from minidl.backend.arrays import is_array, namespace, shared, to_device
 from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
+from minidl.ops.keywords import sizes_named
 
 __all__ = [
     "arange",
@@ -180,16 +181,19 @@ def _filled(who: str, size: tuple[Any, ...], value: Any, dtype: Any, device: Any
     return Tensor(array_on(array, device=_device(device)), requires_grad)
 
 
+@sizes_named("size", after=0)
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros, float32 unless dtype says otherwise. Source: torch.zeros."""
     return _filled("zeros", size, 0, dtype, device, requires_grad)
 
 
+@sizes_named("size", after=0)
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones, float32 unless dtype says otherwise. Source: torch.ones."""
     return _filled("ones", size, 1, dtype, device, requires_grad)
 
 
+@sizes_named("size", after=0)
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor to be written before it is read; its elements are zeros here, arbitrary in torch.empty."""
     return _filled("empty", size, 0, dtype, device, requires_grad)
@@ -246,6 +250,7 @@ def _random(values: np.ndarray, dtype: Any, device: Any, requires_grad: bool = F
     return Tensor(array_on(values.astype(as_dtype(dtype), copy=False), device=_device(device)), requires_grad)
 
 
+@sizes_named("size", after=0)
 def rand(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -256,6 +261,7 @@ def rand(
     return _random(values, dtype, device, requires_grad)
 
 
+@sizes_named("size", after=0)
 def randn(
     *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:

@@ -63,6 +63,10 @@ class Conversions(Description):
         """This tensor in a dtype."""
         return promotion.cast(self, dtype)
 
+    def type_as(self: Self, other: Any) -> Self:
+        """This tensor in the dtype and on the device of another."""
+        return self.to(other)
+
     def cpu(self: Self) -> Self:
         """This tensor on the CPU."""
         return self.to(CPU)

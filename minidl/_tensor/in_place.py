@@ -12,7 +12,20 @@ from minidl.backend.arrays import to_device
 from minidl.backend.device import Device
 from minidl.backend.dtypes import as_dtype
 from minidl.errors import ShapeError
-from minidl.ops import accumulation, activation, activation_smooth, arithmetic, arrangement, elementwise, shape
+from minidl.ops import (
+    accumulation,
+    activation,
+    activation_smooth,
+    arithmetic,
+    arrangement,
+    combined,
+    elementwise,
+    gather,
+    rounding,
+    selection,
+    shape,
+    trigonometry,
+)
 
 __all__ = ["InPlace"]
 
@@ -74,15 +87,31 @@ class InPlace(Writing):
 
     def floor_(self: Self) -> Self:
         """The largest integer not above self, in place."""
-        return self._in_place("floor_", elementwise.floor)
+        return self._in_place("floor_", rounding.floor)
+
+    def ceil_(self: Self) -> Self:
+        """The smallest integer not below self, in place."""
+        return self._in_place("ceil_", rounding.ceil)
+
+    def trunc_(self: Self) -> Self:
+        """self without its fraction, in place."""
+        return self._in_place("trunc_", rounding.trunc)
+
+    def round_(self: Self, *, decimals: int = 0) -> Self:
+        """self rounded to ``decimals`` digits, in place."""
+        return self._in_place("round_", rounding.round, decimals=decimals)
+
+    def remainder_(self: Self, other: Any) -> Self:
+        """What a division by ``other`` leaves, with its sign, in place."""
+        return self._in_place("remainder_", rounding.remainder, other)
 
     def sin_(self: Self) -> Self:
         """The sine, in place."""
-        return self._in_place("sin_", elementwise.sin)
+        return self._in_place("sin_", trigonometry.sin)
 
     def cos_(self: Self) -> Self:
         """The cosine, in place."""
-        return self._in_place("cos_", elementwise.cos)
+        return self._in_place("cos_", trigonometry.cos)
 
     def erf_(self: Self) -> Self:
         """The error function, in place."""
@@ -115,6 +144,30 @@ class InPlace(Writing):
     def relu_(self: Self) -> Self:
         """max(self, 0), in place."""
         return self._in_place("relu_", activation.relu)
+
+    def masked_fill_(self: Self, mask: Any, value: Any) -> Self:
+        """``value`` where the mask holds, in place."""
+        return self._in_place("masked_fill_", selection.masked_fill, mask, value)
+
+    def scatter_(self: Self, dim: int, index: Any, src: Any) -> Self:
+        """The elements of ``src`` at the places of an index tensor, in place; see minidl.scatter."""
+        return self._in_place("scatter_", lambda x, i, s: gather.scatter(x, dim, i, s), index, src)
+
+    def scatter_add_(self: Self, dim: int, index: Any, src: Any) -> Self:
+        """The elements of ``src`` added at the places of an index tensor, in place; see minidl.scatter_add."""
+        return self._in_place("scatter_add_", lambda x, i, s: gather.scatter_add(x, dim, i, s), index, src)
+
+    def lerp_(self: Self, end: Any, weight: Any) -> Self:
+        """self + weight * (end - self), in place."""
+        return self._in_place("lerp_", combined.lerp, end, weight)
+
+    def addcmul_(self: Self, tensor1: Any, tensor2: Any, *, value: float = 1) -> Self:
+        """self + value * tensor1 * tensor2, in place."""
+        return self._in_place("addcmul_", combined.addcmul, tensor1, tensor2, value=value)
+
+    def addcdiv_(self: Self, tensor1: Any, tensor2: Any, *, value: float = 1) -> Self:
+        """self + value * tensor1 / tensor2, in place."""
+        return self._in_place("addcdiv_", combined.addcdiv, tensor1, tensor2, value=value)
 
     def normal_(self: Self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Self:
         """Normally distributed elements, in place; drawn on the host. Source: torch.Tensor.normal_."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidl._tensor.description import Description
@@ -20,7 +21,9 @@ from minidl.ops import (
     reduction,
     shape,
     softmax,
+    trigonometry,
 )
+from minidl.ops.keywords import sizes_named
 
 if TYPE_CHECKING:
     from minidl._tensor.tensor import Tensor
@@ -75,16 +78,12 @@ class Methods(Description):
     equal = comparison.equal
     allclose = comparison.allclose
     isnan = comparison.isnan
-    lt = comparison.lt
-    le = comparison.le
-    gt = comparison.gt
-    ge = comparison.ge
 
     exp = elementwise.exp
     log = elementwise.log
     sqrt = elementwise.sqrt
-    sin = elementwise.sin
-    cos = elementwise.cos
+    sin = trigonometry.sin
+    cos = trigonometry.cos
     abs = elementwise.abs
     sign = elementwise.sign
     clamp = elementwise.clamp
@@ -120,12 +119,17 @@ class Methods(Description):
     unsqueeze = shape.unsqueeze
     expand = shape.expand
     broadcast_to = shape.broadcast_to
-    split = joining.split
+
+    def split(self: Self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """See minidl.split, where the first argument has another name, as in torch."""
+        return joining.split(self, split_size, dim)
+
     chunk = joining.chunk
     flip = arrangement.flip
     clone = shape.clone
     contiguous = shape.contiguous
 
+    @sizes_named("size")
     def view(self: Self, *sizes: Any) -> Self:
         """The same as reshape: memory order is not the user's concern, so a view is a copy where it must be."""
         return shape.reshape(self, *sizes)

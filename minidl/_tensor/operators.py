@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl._tensor.writing import Writing
 from minidl.autograd.base import BaseTensor
-from minidl.ops import arithmetic, comparison, elementwise, indexing, matmul, promotion
+from minidl.ops import arithmetic, comparison, elementwise, indexing, matmul, promotion, rounding
 
 if TYPE_CHECKING:
     from minidl._tensor.tensor import Tensor
@@ -62,6 +62,12 @@ class Operators(Writing):
     def __rfloordiv__(self, other: Any) -> Tensor:
         return arithmetic.div(other, self, rounding_mode="floor") if _operand(other) else NotImplemented
 
+    def __mod__(self, other: Any) -> Tensor:
+        return rounding.remainder(self, other) if _operand(other) else NotImplemented
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return rounding.remainder(other, self) if _operand(other) else NotImplemented
+
     def __pow__(self, other: Any) -> Tensor:
         return arithmetic.pow(self, other) if _operand(other) else NotImplemented
 
@@ -76,20 +82,20 @@ class Operators(Writing):
 
     __neg__ = arithmetic.neg
     __abs__ = elementwise.abs
-    __invert__ = comparison.logical_not
+    __invert__ = comparison.bitwise_not
     __getitem__ = indexing.getitem
 
     def __pos__(self: Self) -> Self:
         return self
 
     def __and__(self, other: Any) -> Tensor:
-        return comparison.logical("&", operator.and_, self, other)
+        return comparison.bits("&", operator.and_, self, other)
 
     def __or__(self, other: Any) -> Tensor:
-        return comparison.logical("|", operator.or_, self, other)
+        return comparison.bits("|", operator.or_, self, other)
 
     def __xor__(self, other: Any) -> Tensor:
-        return comparison.logical("^", operator.xor, self, other)
+        return comparison.bits("^", operator.xor, self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
@@ -118,6 +124,9 @@ class Operators(Writing):
     __imul__ = Writing.mul_
     __itruediv__ = Writing.div_
     __ipow__ = Writing.pow_
+
+    def __imod__(self: Self, other: Any) -> Self:
+        return self._in_place("%=", rounding.remainder, other)
 
     def __ifloordiv__(self: Self, other: Any) -> Self:
         return self.div_(other, rounding_mode="floor")

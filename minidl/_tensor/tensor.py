@@ -7,6 +7,7 @@ from typing import Any
 from minidl._tensor.conversions import Conversions
 from minidl._tensor.graph import Graph
 from minidl._tensor.in_place import InPlace
+from minidl._tensor.making import Making
 from minidl._tensor.mathematics import Mathematics
 from minidl._tensor.operators import Operators
 from minidl._tensor.protocols import Protocols
@@ -15,7 +16,7 @@ from minidl.autograd.base import Edge, Version
 __all__ = ["Tensor"]
 
 
-class Tensor(Operators, InPlace, Mathematics, Conversions, Protocols, Graph):
+class Tensor(Operators, InPlace, Mathematics, Conversions, Making, Protocols, Graph):
     """An n-dimensional array with a gradient. Make one with ``minidl.tensor(values)``; this constructor only wraps.
 
     data: the raw NumPy or CuPy array; writing through it (or through ``.numpy()``, which shares it) cannot be seen by

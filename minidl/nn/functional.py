@@ -7,7 +7,7 @@ from minidl.ops.attention import scaled_dot_product_attention
 from minidl.ops.conv import conv2d
 from minidl.ops.conv_axes import conv1d, conv3d, conv_transpose2d
 from minidl.ops.dropout import dropout, dropout2d
-from minidl.ops.embedding import embedding
+from minidl.ops.embedding import embedding, one_hot
 from minidl.ops.group_norm import group_norm, instance_norm, layer_norm
 from minidl.ops.interpolation import interpolate
 from minidl.ops.linear_algebra import bilinear
@@ -74,6 +74,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "normalize",
+    "one_hot",
     "pad",
     "pixel_shuffle",
     "prelu",

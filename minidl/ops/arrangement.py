@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.autograd.base import T
+from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.choice import Where
 from minidl.ops.joining import cat
+from minidl.ops.keywords import numpy_names, sizes_named
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import normalize_axes, normalize_axis
-from minidl.ops.shape import clone, expand, reshape
+from minidl.ops.shape import clone, expand, reshape, sizes_of
 
-__all__ = ["flip", "roll", "tile", "tril", "triu"]
+__all__ = ["flip", "meshgrid", "repeat", "repeat_interleave", "roll", "tile", "tril", "triu"]
 
 
 class Flip(Function):
@@ -61,6 +62,7 @@ def roll(input: T, shifts: int | Sequence[int], dims: int | Sequence[int] | None
     return values if values is not input else clone(input)
 
 
+@sizes_named("dims")
 def tile(input: T, *dims: Any) -> T:
     """The tensor repeated dims[i] times along axis i; too few of dims, or axes, count as 1 in front.
 
@@ -78,6 +80,60 @@ def tile(input: T, *dims: Any) -> T:
     apart = reshape(input, [n for length in shape for n in (1, length)])  # (n, m) -> (1, n, 1, m)
     repeated = expand(apart, [n for count, length in zip(counts, shape) for n in (count, length)])
     return reshape(repeated, [count * length for count, length in zip(counts, shape)])
+
+
+@sizes_named("repeats")
+def repeat(input: T, *repeats: Any) -> T:
+    """The tensor repeated repeats[i] times along axis i; more repeats than axes add axes in front.
+
+    Raises ArgumentError for fewer repeats than axes. Source: torch.Tensor.repeat.
+    """
+    require_tensor("repeat", input)
+    counts = sizes_of("repeat", repeats)
+    if len(counts) < input.data.ndim:
+        raise ArgumentError("repeat", expected=f"a number for each of {input.data.ndim} axes", got=str(counts))
+    if any(n < 0 for n in counts):
+        raise ArgumentError("repeat", expected="repeats of at least 0", got=str(counts))
+    return tile(input, counts)
+
+
+@numpy_names
+def repeat_interleave(input: T, repeats: int, dim: int | None = None) -> T:
+    """Each element ``repeats`` times, one beside the other, along an axis (None: of the flattened tensor).
+
+    repeats: a number for all elements. Source: torch.repeat_interleave.
+    """
+    require_tensor("repeat_interleave", input)
+    if isinstance(repeats, (bool, BaseTensor)) or not hasattr(repeats, "__index__"):
+        raise DTypeError("repeat_interleave", expected="repeats as an integer", got=type(repeats).__name__)
+    if repeats < 0:
+        raise ArgumentError("repeat_interleave", expected="repeats of at least 0", got=str(repeats))
+    values: Any = reshape(input, input.data.size) if dim is None or not input.data.ndim else input
+    axis = normalize_axis("repeat_interleave", 0 if dim is None else dim, values.data.ndim)
+    shape = values.data.shape
+    apart = reshape(values, *shape[: axis + 1], 1, *shape[axis + 1 :])  # (..., n, ...) -> (..., n, 1, ...)
+    repeated = expand(apart, *shape[: axis + 1], repeats, *shape[axis + 1 :])
+    return reshape(repeated, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :])
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """The coordinates of a grid: n tensors (M_i,) -> n tensors (M_1, ..., M_n), of which number i varies along axis i.
+
+    indexing: "ij", or "xy" for the first two axes exchanged. Without copying. Source: torch.meshgrid.
+    """
+    given = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    require_tensor("meshgrid", *given)
+    if not given or any(t.data.ndim > 1 for t in given):
+        raise ShapeError("meshgrid", expected="tensors with one axis", got=", ".join(str(t.data.shape) for t in given))
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError("meshgrid", expected="indexing 'ij' or 'xy'", got=repr(indexing))
+    order = list(range(len(given)))
+    if indexing == "xy":
+        order[:2] = order[:2][::-1]
+    place = {number: axis for axis, number in enumerate(order)}  # along which axis each tensor varies
+    shape = [given[number].data.size for number in order]
+    lines = [[-1 if axis == place[number] else 1 for axis in range(len(given))] for number in range(len(given))]
+    return tuple([expand(reshape(t, line), shape) for t, line in zip(given, lines)])
 
 
 def _triangle(who: str, input: Any, diagonal: int, lower: bool) -> Any:

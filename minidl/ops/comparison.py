@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,29 @@ from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.backend.arrays import namespace
 from minidl.errors import DTypeError, ShapeError
+from minidl.ops.broadcasting import apply_broadcast
 from minidl.ops.promotion import promote, require_tensor
 
-__all__ = ["allclose", "eq", "equal", "ge", "gt", "isnan", "le", "logical", "logical_not", "lt", "ne"]
+__all__ = [
+    "allclose",
+    "bits",
+    "bitwise_not",
+    "eq",
+    "equal",
+    "ge",
+    "gt",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "ne",
+]
 
 
 class Compare(Function):
@@ -20,6 +41,13 @@ class Compare(Function):
 
     def forward(self, a: Any, b: Any, compare: Callable[[Any, Any], Any]) -> Any:
         return compare(a, b)
+
+
+class Close(Function):
+    """Whether |a - b| <= atol + rtol * |b|, or both are the same infinity, or both NaN where that is to count."""
+
+    def forward(self, a: Any, b: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
+        return namespace(a).isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 class Not(Function):
@@ -67,7 +95,7 @@ def ge(input: Any, other: Any) -> Any:
     return _compare("ge", operator.ge, input, other)
 
 
-def logical(who: str, combine: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+def bits(who: str, combine: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     """Bitwise and, or, exclusive or of bool and integer tensors."""
     for x in (a, b):
         kind = x.data.dtype.kind if isinstance(x, BaseTensor) else "b" if isinstance(x, (bool, int)) else "?"
@@ -76,7 +104,7 @@ def logical(who: str, combine: Callable[[Any, Any], Any], a: Any, b: Any) -> Any
     return _compare(who, combine, a, b)
 
 
-def logical_not(input: T) -> T:
+def bitwise_not(input: T) -> T:
     """not input (bool) or its bitwise complement (integers). Source: torch.bitwise_not."""
     require_tensor("~", input)
     if input.data.dtype.kind == "f":
@@ -88,6 +116,51 @@ def isnan(input: T) -> T:
     """Where the elements are NaN: a bool tensor. Source: torch.isnan."""
     require_tensor("isnan", input)
     return ne(input, input)
+
+
+def isinf(input: T) -> T:
+    """Where the elements are infinite: a bool tensor. Source: torch.isinf."""
+    require_tensor("isinf", input)
+    return (eq(input, math.inf) | eq(input, -math.inf)) if input.data.dtype.kind == "f" else ne(input, input)
+
+
+def isfinite(input: T) -> T:
+    """Where the elements are neither infinite nor NaN: a bool tensor. Source: torch.isfinite."""
+    require_tensor("isfinite", input)
+    return bitwise_not(isinf(input) | isnan(input))  # type: ignore[operator]
+
+
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Where |input - other| <= atol + rtol * |other|: a bool tensor, with broadcasting. Source: torch.isclose."""
+    require_tensor("isclose", input, other)
+    if input.data.dtype != other.data.dtype:
+        raise DTypeError("isclose", expected="one dtype", got=f"{input.data.dtype} and {other.data.dtype}")
+    return apply_broadcast("isclose", Close, input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+def _truth(who: str, input: Any) -> Any:
+    require_tensor(who, input)
+    return input if input.data.dtype.kind == "b" else ne(input, 0)
+
+
+def logical_and(input: T, other: Any) -> T:
+    """Whether both are true (not 0), with broadcasting: a bool tensor. Source: torch.logical_and."""
+    return bits("logical_and", operator.and_, _truth("logical_and", input), _truth("logical_and", other))
+
+
+def logical_or(input: T, other: Any) -> T:
+    """Whether one at least is true (not 0), with broadcasting: a bool tensor. Source: torch.logical_or."""
+    return bits("logical_or", operator.or_, _truth("logical_or", input), _truth("logical_or", other))
+
+
+def logical_xor(input: T, other: Any) -> T:
+    """Whether just one is true (not 0), with broadcasting: a bool tensor. Source: torch.logical_xor."""
+    return bits("logical_xor", operator.xor, _truth("logical_xor", input), _truth("logical_xor", other))
+
+
+def logical_not(input: T) -> T:
+    """Whether the elements are 0 or False: a bool tensor. Source: torch.logical_not."""
+    return bitwise_not(_truth("logical_not", input))
 
 
 def equal(input: Any, other: Any) -> bool:

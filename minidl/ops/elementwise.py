@@ -1,4 +1,4 @@
-"""Functions of one element: exponentials, roots, trigonometry, absolute value, limits."""
+"""Functions of one element: exponentials, logarithms, roots, absolute value, limits."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from minidl.ops.promotion import as_float, cast, require_tensor
 __all__ = [
     "abs",
     "clamp",
-    "cos",
     "erf",
     "exp",
     "expm1",
-    "floor",
     "log",
     "log1p",
+    "log2",
+    "log10",
     "reciprocal",
     "rsqrt",
     "sign",
-    "sin",
     "sqrt",
     "square",
 ]
@@ -86,6 +85,20 @@ class Log1p(Function):
         return grad / (x + 1)
 
 
+class Logarithm(Function):
+    """The logarithm to a base: 2 or 10."""
+
+    def forward(self, x: Any, base: int) -> Any:
+        self.base = base
+        self.save_for_backward(x)
+        with ignore_float_errors():
+            return namespace(x).log2(x) if base == 2 else namespace(x).log10(x)
+
+    def backward(self, grad: Any) -> Any:
+        (x,) = self.saved_tensors
+        return grad / (x * math.log(self.base))
+
+
 class Square(Function):
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -136,26 +149,6 @@ class Erf(Function):
         return grad * (Exp.evaluate(-(x * x)) * (2 / math.sqrt(math.pi)))
 
 
-class Sin(Function):
-    def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
-        return namespace(x).sin(x)
-
-    def backward(self, grad: Any) -> Any:
-        (x,) = self.saved_tensors
-        return grad * Cos.evaluate(x)
-
-
-class Cos(Function):
-    def forward(self, x: Any) -> Any:
-        self.save_for_backward(x)
-        return namespace(x).cos(x)
-
-    def backward(self, grad: Any) -> Any:
-        (x,) = self.saved_tensors
-        return -grad * Sin.evaluate(x)
-
-
 class Abs(Function):
     def forward(self, x: Any) -> Any:
         self.save_for_backward(x)
@@ -171,16 +164,6 @@ class Sign(Function):
 
     def forward(self, x: Any) -> Any:
         return (x > 0) if x.dtype.kind == "b" else (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
-
-    def backward(self, grad: Any) -> Any:
-        return grad * 0
-
-
-class Floor(Function):
-    """The largest integer not above x: piecewise constant, its gradient is zero."""
-
-    def forward(self, x: Any) -> Any:
-        return namespace(x).floor(x)
 
     def backward(self, grad: Any) -> Any:
         return grad * 0
@@ -211,6 +194,16 @@ def exp(input: T) -> T:
 def log(input: T) -> T:
     """The natural logarithm, element by element; -inf at 0, NaN below; integers give float32. Source: torch.log."""
     return Log.apply(as_float("log", input))
+
+
+def log2(input: T) -> T:
+    """The logarithm to base 2, element by element; -inf at 0, NaN below; integers give float32. Source: torch.log2."""
+    return Logarithm.apply(as_float("log2", input), base=2)
+
+
+def log10(input: T) -> T:
+    """The logarithm to base 10, element by element; see log2. Source: torch.log10."""
+    return Logarithm.apply(as_float("log10", input), base=10)
 
 
 def sqrt(input: T) -> T:
@@ -250,24 +243,6 @@ def erf(input: T) -> T:
     Source: torch.erf.
     """
     return Erf.apply(as_float("erf", input))
-
-
-def floor(input: T) -> T:
-    """The largest integer not above input, in the input's dtype; the gradient is 0. Source: torch.floor."""
-    require_tensor("floor", input)
-    if input.data.dtype.kind == "b":
-        raise DTypeError("floor", expected="numbers", got="bool")
-    return Floor.apply(input) if input.data.dtype.kind == "f" else input.clone()  # type: ignore[attr-defined]
-
-
-def sin(input: T) -> T:
-    """The sine of radians, element by element; integers give float32. Source: torch.sin."""
-    return Sin.apply(as_float("sin", input))
-
-
-def cos(input: T) -> T:
-    """The cosine of radians, element by element; integers give float32. Source: torch.cos."""
-    return Cos.apply(as_float("cos", input))
 
 
 def abs(input: T) -> T:

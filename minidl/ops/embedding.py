@@ -1,4 +1,4 @@
-"""Embeddings: rows of a table, picked by integers."""
+"""Integers as vectors: the rows of a table, or zeros with a one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import Any
 
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
+from minidl.autograd.modes import state
 from minidl.backend.arrays import check_same_device, namespace
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.backend.dtypes import int64
+from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.choice import where
 from minidl.ops.indexing import ScatterAdd
 from minidl.ops.norms import vector_norm
-from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = ["embedding"]
+__all__ = ["embedding", "one_hot"]
 
 
 class Embedding(Function):
@@ -84,3 +86,29 @@ def _shorten(weight: Any, input: Any, max_norm: float, norm_type: float) -> None
     norms = vector_norm(rows, norm_type, -1, True)
     # A row that was picked twice is written twice, with the same values.
     table[input] = where(norms > max_norm, rows * (max_norm / (norms + 1e-7)), rows)
+
+
+def one_hot(tensor: T, num_classes: int = -1) -> T:
+    """Zeros with a one at each integer's place: (...) -> (..., num_classes), int64.
+
+    tensor: integers in [0, num_classes); num_classes: -1 for the largest integer and one more, which a captured step
+    cannot know. Raises ArgumentError for an integer out of range. Source: torch.nn.functional.one_hot.
+    """
+    require_tensor("one_hot", tensor)
+    indices = tensor.data
+    if indices.dtype.kind not in "iu":
+        raise DTypeError("one_hot", expected="integers", got=str(indices.dtype))
+    if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__") or num_classes == 0 or num_classes < -1:
+        raise ArgumentError("one_hot", expected="num_classes of at least 1, or -1", got=repr(num_classes))
+    if num_classes == -1:
+        if not indices.size:
+            raise ArgumentError("one_hot", expected="num_classes for an empty tensor", got="-1")
+        if state.recorder is not None:
+            hint = "Give num_classes."
+            raise GraphError("one_hot", expected="num_classes inside a captured step", got="-1", hint=hint)
+        num_classes = int(indices.max()) + 1
+    if indices.size and (indices.min() < 0 or indices.max() >= num_classes):
+        got = f"{int(indices.min())} to {int(indices.max())}"
+        raise ArgumentError("one_hot", expected=f"integers in [0, {num_classes})", got=got)
+    classes = tensor._make(namespace(indices).arange(num_classes))
+    return cast(tensor[..., None] == classes, int64)  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""NumPy's names of arguments, which torch takes beside its own: ``axis`` for ``dim``, ``keepdims`` for ``keepdim``."""
+"""Arguments by other names that torch takes: NumPy's ``axis`` and ``keepdims``, and the name of a list of sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from minidl.errors import ArgumentError
 
-__all__ = ["numpy_names"]
+__all__ = ["numpy_names", "sizes_named"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,3 +32,24 @@ def numpy_names(function: F) -> F:
         return function(*args, **named)
 
     return renamed  # type: ignore[return-value]
+
+
+def sizes_named(name: str, after: int = 1) -> Callable[[F], F]:
+    """Decorator: the sizes, positional arguments that follow the first ``after``, may be given as one by this name."""
+
+    def decorate(function: F) -> F:
+        who = function.__name__
+
+        @functools.wraps(function)
+        def renamed(*args: Any, **named: Any) -> Any:
+            if name in named:
+                sizes = named.pop(name)
+                if len(args) > after:
+                    raise ArgumentError(who, expected=f"sizes, or {name}", got="both")
+                first = (named.pop("input"),) if after and not args and "input" in named else args
+                return function(*first, sizes, **named)
+            return function(*args, **named)
+
+        return renamed  # type: ignore[return-value]
+
+    return decorate

@@ -11,10 +11,22 @@ from minidl.backend.arrays import ignore_float_errors, namespace
 from minidl.backend.dtypes import int64, uint8
 from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import unbroadcast
+from minidl.ops.comparison import ne
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import cast, require_float, require_tensor
 
-__all__ = ["all", "any", "mean", "normalize_axes", "normalize_axis", "std", "sum", "var", "without_axes"]
+__all__ = [
+    "all",
+    "any",
+    "count_nonzero",
+    "mean",
+    "normalize_axes",
+    "normalize_axis",
+    "std",
+    "sum",
+    "var",
+    "without_axes",
+]
 
 Axes = int | tuple[int, ...] | list[int] | None
 
@@ -203,3 +215,10 @@ def any(input: T, dim: Axes = None, keepdim: bool = False) -> T:
     """Whether any element is true (not zero), over all or along axes: a bool tensor. Source: torch.any."""
     require_tensor("any", input)
     return _truth("any", input, dim, keepdim, every=False)
+
+
+@numpy_names
+def count_nonzero(input: T, dim: Axes = None) -> T:
+    """How many elements are not 0, over all or along axes: int64. Source: torch.count_nonzero."""
+    require_tensor("count_nonzero", input)
+    return sum(ne(input, 0), dim)

@@ -10,7 +10,7 @@ from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.keywords import numpy_names
+from minidl.ops.keywords import numpy_names, sizes_named
 from minidl.ops.promotion import require_tensor
 from minidl.ops.reduction import Expand, normalize_axes, normalize_axis
 
@@ -76,6 +76,7 @@ def sizes_of(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([n.__index__() for n in shape])
 
 
+@sizes_named("shape")
 def reshape(input: T, *shape: Any) -> T:
     """The same elements in logical order with another shape; one length may be -1 and is worked out.
 
@@ -128,6 +129,7 @@ def unflatten(input: T, dim: int, sizes: Sequence[int]) -> T:
     return reshape(input, *shape[:axis], *sizes, *shape[axis + 1 :])
 
 
+@sizes_named("dims")
 def permute(input: T, *dims: Any) -> T:
     """The axes in the order of dims: the result's axis i is the input's axis dims[i]; a view. Source: torch.permute."""
     require_tensor("permute", input)
@@ -197,6 +199,7 @@ def unsqueeze(input: T, dim: int) -> T:
     return Reshape.apply(input, shape=(*shape[:axis], 1, *shape[axis:]))
 
 
+@sizes_named("size")
 def expand(input: T, *sizes: Any) -> T:
     """Axes of length 1 repeated without copying; -1 keeps a length; new axes come first. Source: torch.expand."""
     require_tensor("expand", input)
@@ -209,9 +212,9 @@ def expand(input: T, *sizes: Any) -> T:
     return Expand.apply(input, shape=result)
 
 
-def broadcast_to(input: T, shape: Sequence[int]) -> T:
+def broadcast_to(input: T, size: Sequence[int]) -> T:
     """The input repeated to a shape that it broadcasts to, without copying. Source: torch.broadcast_to."""
-    return expand(input, tuple(shape))
+    return expand(input, tuple(size))
 
 
 def clone(input: T) -> T:

@@ -65,10 +65,10 @@ class StandInEngine:
 
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
-    abs add allclose arange argmax argmin argsort bincount clip concatenate cos cumsum divide divmod equal exp expm1
-    flip floor greater isfinite isnan less log log1p logical_and logical_not logical_or matmul maximum mean minimum
-    multiply negative outer pad power prod repeat sign sin sqrt square stack subtract sum take take_along_axis tanh
-    where
+    abs add allclose arange arccos arcsin arctan arctan2 argmax argmin argsort bincount ceil clip concatenate cos cosh
+    cumsum divide divmod equal exp expm1 flip floor floor_divide fmod greater isclose isfinite isnan less log log10
+    log1p log2 logical_and logical_not logical_or matmul maximum mean minimum multiply negative outer pad power prod
+    remainder repeat rint sign sin sinh sqrt square stack subtract sum take take_along_axis tan tanh trunc where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"
 _TYPES = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ dtype inf nan pi newaxis"
@@ -142,6 +142,10 @@ def cupy_module(state: StandIn) -> Any:
         mine = host_value(array)
         return tuple(compute(lambda i=i: np.linalg.svd(mine, full_matrices)[i]) for i in range(3))
 
+    def nonzero(array: ndarray) -> tuple[ndarray, ...]:
+        mine = host_value(array)
+        return tuple(compute(lambda i=i: np.nonzero(mine)[i]) for i in range(mine.ndim))
+
     for name in _FUNCTIONS.split():
         setattr(module, name, _function(name))
     for name in _VIEWS.split():
@@ -158,6 +162,7 @@ def cupy_module(state: StandIn) -> Any:
         asnumpy=asnumpy,
         from_dlpack=from_dlpack,
         ascontiguousarray=ascontiguousarray,
+        nonzero=nonzero,
         put_along_axis=put_along_axis,
         get_default_memory_pool=lambda: state.default_pool,
         add=add,

@@ -111,6 +111,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "residual": lambda x: F.relu(x * 0.5 + x),
     "arithmetic": lambda x: (1 - x) / (x.abs() + 2) ** 0.5 - (-x) ** 2 + 3 * x.square(),
     "elementwise": lambda x: x.exp() + (x.abs() + 1).log() * x.sin() - x.cos() / (x * x + 1).sqrt() + x.floor(),
+    "angles": lambda x: x.tan() + (x / 9).asin() + (x / 9).acos() + x.atan() + x.sinh() + x.cosh(),
+    "rounding": lambda x: x.ceil() + 2 * x.round() + 4 * (x * 2).round(),
     "roots": lambda x: (x * x + 1).rsqrt() + (x * x + 1).reciprocal() + x.sign() + minidl.erf(x),
     "limits": lambda x: minidl.maximum(x.clamp(-0.5, 1), minidl.minimum(x * 2, x.clamp(max=0.25))),
     "where": lambda x: minidl.where((x > 0.1) & (x <= 1) | ~(x != -x), x, 0.5) * (x >= 0).float(),
