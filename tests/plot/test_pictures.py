@@ -77,6 +77,21 @@ def test_reported_figures_are_dashed_lines(tmp_path: Path) -> None:
     assert fullest[0][-2] < 100 < fullest[1][-2]
 
 
+def test_a_network_that_only_guesses_looks_like_one(tmp_path: Path) -> None:
+    """Accuracies that hardly differ make a flat line, and a loss that is NaN throughout is said to be so."""
+    nan = float("nan")
+    guessing = [0.1, 0.1003, 0.0998, 0.1001]
+    pixels = opened(plot.curves(tmp_path / "a.png", {"test": [nan] * 4}, {"test": guessing}))
+    left, right = np.split(pixels[: int(0.85 * len(pixels))], [pixels.shape[1] // 2], axis=1)  # without the names below
+    blue = np.abs(right - [0x00, 0x72, 0xB2]).max(axis=2) <= 2
+    rows = np.flatnonzero(blue.any(axis=1))
+    assert 0 < np.ptp(rows) < 0.15 * len(right)
+    middle = left[int(0.3 * len(left)) : int(0.7 * len(left)), int(0.2 * left.shape[1]) :]
+    assert (middle.max(axis=2) < 120).sum() > 50, "no words in the empty panel"
+    number = opened(plot.curves(tmp_path / "b.png", {"test": [2.3] * 4}, {"test": guessing}))
+    assert (number != pixels).any()
+
+
 def test_embedding_shows_every_class(tmp_path: Path) -> None:
     centres = np.random.default_rng(0).normal(size=(10, 2)) * 9
     labels = np.arange(400) % 10
