@@ -74,14 +74,14 @@ def embedding(
             )
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure("plot.embedding", 3.7 * columns, 3.75 * rows + 0.9, title)
+    figure = new_figure("plot.embedding", 3.1 * columns, 3.15 * rows + 0.9, title)
     # Drawn in a random order: else the last class would lie over all others.
     order = np.random.default_rng(0).permutation(len(labels))
     colors = np.asarray(CLASS_COLORS)[labels[order]]
     for number, (name, points) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, number + 1)
-        axes.scatter(*np.asarray(points)[order].T, c=colors, s=2.5, linewidths=0, antialiased=False)
-        axes.set_title(name, fontsize=11.5, color=INK)
+        axes.scatter(*np.asarray(points)[order].T, c=colors, s=2.0, linewidths=0, antialiased=False)
+        axes.set_title(name, fontsize=9.5, color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.margins(0.02)
