@@ -91,7 +91,7 @@ def feature_embedding(place: Place, data: dict[str, ImageData], rows: list[Row],
             plane = plot.tsne(_features(model, loader, layer), seed=row.seed)
             name = f"{layer.capitalize()}, {when}"
             same_class[name] = _same_class(plane, labels)
-            panels[f"{name} ({percent(same_class[name], 0)})"] = plane
+            panels[f"{name.removeprefix('Convolutional ').capitalize()} ({percent(same_class[name], 0)})"] = plane
     title = f"{row.name}: {points:,} training images by t-SNE (in brackets: neighbours of the same class)"
     plot.embedding(place.picture(), panels, labels, images.classes, title)
     weight = model.get_parameter("conv1.weight")

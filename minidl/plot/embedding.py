@@ -81,7 +81,7 @@ def embedding(
     for number, (name, points) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.scatter(*np.asarray(points)[order].T, c=colors, s=2.0, linewidths=0, antialiased=False)
-        axes.set_title(name, fontsize=9.5, color=INK)
+        axes.set_title(name, fontsize=9, color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.margins(0.02)
