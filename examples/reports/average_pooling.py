@@ -103,7 +103,15 @@ REPORT = Report(
             assumed=("the setting of 003-k333 with another seed",),
         ),
         Alias("003-batch16", "batches of 16", "003-augment", Reported("test_accuracy", 0.8197)),
-        _row("003-batch32", "batches of 32", (0.8488, 0.8164, 0.8008), 18, batch_size=32),
+        _row(
+            "003-batch32",
+            "batches of 32",
+            (0.8488, 0.8164, 0.8008),
+            18,
+            batch_size=32,
+            comment="in the epoch with which the report's run ends, the 18th, ours has 82.6 % in validation and 82.8 % "
+            "in the test; but every five epochs bring a better one here, up to the 51st.",
+        ),
         _row(
             "003-sgd",
             "SGD with momentum 0.9",
