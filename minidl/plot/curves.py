@@ -109,7 +109,7 @@ def _panel(
         epochs = np.arange(1, len(values) + 1)
         marker = "o" if longest <= 30 else ""
         axes.plot(epochs, values, color=colors[name], linewidth=2, marker=marker, markersize=4.5, label=name)
-    if not any(np.isfinite(values).any() for values in lines.values()):
+    if lines and not any(np.isfinite(values).any() for values in lines.values()):
         axes.text(0.5, 0.5, "NaN in every epoch", transform=axes.transAxes, ha="center", fontsize=11, color=INK)
         axes.set_yticks([])
     bottom, top = axes.get_ylim()
