@@ -152,17 +152,19 @@ class _Program:
     """A recorded step, ready to be replayed."""
 
     def __init__(self, recorder: _Recorder, result: Any) -> None:
+        self.result = _result(result, recorder)  # a tensor in it that no operation made is one more from outside
         self.inputs, self.arguments, self.streams = recorder.inputs, list(recorder.arguments), recorder.streams
         self.live = list(recorder.live.items())
         self.tensors = list({id(t): t for t in (*recorder.live.values(), *recorder.leaves)}.values())
         self.modules = list({id(module): module for module in recorder.modules}.values())
-        self.result = _result(result, recorder)
         self.flags = self._flags()
         self.values: list[Any] = [None] * recorder.places
         for place, value in recorder.constants.items():
             self.values[place] = value
         kept = {*self.inputs, *recorder.live, *recorder.constants, *places_in(self.result)}
         absent = {place for place, value in recorder.constants.items() if value is None}
+        results = {*places_in(self.result)} - {*recorder.constants}
+        self.passing = (*self.inputs, *self.arguments, *recorder.live, *results)  # values of one replay only
         self.steps = fuse(recorder.steps, kept, absent)
         self._release(kept)
 
@@ -198,7 +200,7 @@ class _Program:
             for place in step.release:
                 values[place] = None
         result = _copy(self.result, values)
-        for place in (*self.inputs, *self.arguments, *[place for place, _ in self.live], *places_in(self.result)):
+        for place in self.passing:
             values[place] = None
         return result
 

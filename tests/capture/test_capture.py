@@ -214,6 +214,19 @@ def test_in_place_updates_by_hand_are_replayed() -> None:
     np.testing.assert_array_equal(*results)
 
 
+def test_tensors_that_no_operation_made_may_be_results() -> None:
+    places = minidl.tensor([2, 0])
+
+    def step(x: minidl.Tensor) -> Any:
+        return x * 2, minidl.zeros(3), x[places], places
+
+    captured = minidl.capture(step)
+    for values in ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]):
+        x = minidl.tensor(values)
+        for got, expected in zip(captured(x), step(x), strict=True):
+            assert got.tolist() == expected.tolist()
+
+
 def test_results_are_copies() -> None:
     run = minidl.capture(lambda x: (x, x + 1, None, 3))
     first = run(minidl.tensor([1.0]))
