@@ -282,10 +282,11 @@ def capture(step: Callable[..., Any]) -> Captured:
     frozen parameters are recorded anew and then replayed. Parameters, buffers and learning rates are read at every
     replay; dropout draws anew; running statistics advance.
 
-    Neighbours become one kernel call in a replay: convolution, bias, ReLU and max pooling; batch normalisation, ReLU
-    and average pooling; a linear layer and ReLU. A replay gives the bits of the step run eagerly, but for the sums over
-    the batch of those neighbours, which are added in another order: the gradient of a bias in front of ReLU, and all
-    gradients of a batch normalisation in front of ReLU. Dead windows get no gradient even where infinities meet zeros.
+    Neighbours become one kernel call in a replay: convolution, bias, ReLU and max pooling; batch normalisation, (leaky)
+    ReLU and average pooling; a linear layer and ReLU. A replay gives the bits of the step run eagerly, but for the sums
+    over the batch of those neighbours, which are added in another order: the gradient of a bias in front of ReLU, and
+    all gradients of a batch normalisation in front of either ReLU. Dead windows get no gradient even where infinities
+    meet zeros.
 
     What depends on values in Python cannot be recorded: ``.item()``, ``.numpy()``, ``if tensor``, random numbers drawn
     on the host raise a GraphError. Constants made of numbers and NumPy arrays stay as they were.

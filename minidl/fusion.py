@@ -4,8 +4,8 @@ Three patterns, each with what backward makes of it:
 
 - convolution, ReLU and max pooling: the pooled result is clamped, and windows that ReLU silences are marked as dead, so
   that ReLU's result is neither stored nor read again; the bias's gradient is summed up over the pooled gradient alone.
-- batch normalisation, ReLU and, where windows of 2x2 cover the image, average pooling: one pass each after the
-  statistics, in forward as in backward; ReLU's mask is computed again.
+- batch normalisation, (leaky) ReLU and, where windows of 2x2 cover the image, average pooling: one pass each after the
+  statistics, in forward as in backward; where ReLU let the gradient through is computed again.
 - convolution or linear layer and ReLU: clamped before it is stored; in backward the mask and the bias's gradient share
   a pass.
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from minidl import kernels
 from minidl.kernels.plain.fused import MOST_TAPS
-from minidl.ops.activation import ReLU, ReLUGradient
+from minidl.ops.activation import LeakyReLU, LeakyReLUGradient, ReLU, ReLUGradient
 from minidl.ops.conv import Conv2d
 from minidl.ops.matmul import ChannelSum, Linear
 from minidl.ops.normalization import BatchNorm, BatchNormGradient, update_statistics
@@ -91,10 +91,10 @@ class _Steps:
         found = [number for number in self.readers[place] if self.kind(number) is kind]
         return found[0] if len(found) == 1 else None
 
-    def mask_of(self, place: int) -> int | None:
-        """The only gradient of ReLU whose mask is made of what stands at a place."""
-        number = self.reader(place, ReLUGradient)
-        return number if number is not None and self.steps[number].variable["y"] == place else None
+    def mask_of(self, place: int, kind: type = ReLUGradient) -> int | None:
+        """The only gradient of ReLU or LeakyReLU whose mask is made of what stands at a place."""
+        number = self.reader(place, kind)
+        return number if number is not None and place in self.steps[number].variable.values() else None
 
     def same(self, place: int, other: int) -> bool:
         """Whether two places hold the same."""
@@ -120,6 +120,8 @@ def fuse(steps: list[Any], kept: set[int], absent: set[int]) -> list[Any]:
     for number in range(len(steps)):
         if graph.kind(number) is ReLU:
             _ = _pool_after(graph, number) or _normalization_before(graph, number) or _product_before(graph, number)
+        elif graph.kind(number) is LeakyReLU:
+            _normalization_before(graph, number)
     for number in range(len(steps)):
         if graph.kind(number) is ReLUGradient:
             _mask_and_sum(graph, number)
@@ -161,10 +163,13 @@ def _pool_after(graph: _Steps, relu: int) -> bool:
 
 
 def _normalization_before(graph: _Steps, relu: int) -> bool:
-    """Batch normalisation, then ReLU, then average pooling where it fits; in a step that has a backward."""
+    """Batch normalisation, then (leaky) ReLU, then average pooling where it fits; in a step that has a backward."""
     (y,), (z,) = graph.steps[relu].inputs, graph.steps[relu].outputs
-    norm, mask = graph.made_by(y, BatchNorm), graph.mask_of(z)
-    if norm is None or mask is None or not graph.only_for(y, relu):
+    norm, slope = graph.made_by(y, BatchNorm), graph.steps[relu].options.get("slope")
+    # ReLU's mask is made of its result, the leaky one's of what stands before it.
+    mask = graph.mask_of(z) if slope is None else graph.mask_of(y, LeakyReLUGradient)
+    readers = ((relu,), (mask,)) if slope is None else ((relu, mask), ())  # of y and of z, if all is as it should be
+    if norm is None or mask is None or not graph.only_for(y, *readers[0]):
         return False
     (masked,), (incoming,) = graph.steps[mask].outputs, graph.steps[mask].inputs
     gradient = graph.reader(masked, BatchNormGradient)
@@ -178,7 +183,7 @@ def _normalization_before(graph: _Steps, relu: int) -> bool:
         return False  # written to in place: the mask would not come out as it was
     pool, spread, size, result = None, None, 1, z
     pooling, spreading = graph.reader(z, AvgPool2d), graph.made_by(incoming, AvgPool2dGradient)
-    if pooling is not None and spreading is not None and graph.only_for(z, pooling, mask):
+    if pooling is not None and spreading is not None and graph.only_for(z, pooling, *readers[1]):
         window = graph.steps[spreading].options
         covered = tuple(2 * n for n in graph.steps[pooling].options["output_size"])
         plain = {"kernel_size": (2, 2), "stride": (2, 2), "padding": (0, 0), "divisor_override": None}
@@ -187,23 +192,31 @@ def _normalization_before(graph: _Steps, relu: int) -> bool:
             pool, spread, size, result = pooling, spreading, 2, graph.steps[pooling].outputs[0]
             incoming = graph.steps[spreading].inputs[0]
 
-    forward = partial(_normalize, pool=size, **graph.steps[norm].options)
+    forward = partial(_normalize, pool=size, slope=slope, **graph.steps[norm].options)
     graph.replace(norm, forward, graph.steps[norm].inputs, [result, *saved])
     outputs = list(graph.steps[gradient].outputs)
     total = graph.bias_sum(outputs[0])
     if total is not None:
         outputs.append(graph.steps[total].outputs[0])
-    backward = partial(kernels.batch_norm_relu_backward, pool=size)
+    backward = partial(kernels.batch_norm_relu_backward, pool=size, slope=slope)
     graph.replace(gradient, backward, [incoming, x, weight, bias, *saved], outputs)
     graph.remove(relu, pool, mask, spread, total)
     return True
 
 
 def _normalize(
-    x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, epsilon: float, pool: int
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    momentum: float,
+    epsilon: float,
+    pool: int,
+    slope: float | None,
 ) -> tuple[Any, Any, Any]:
-    """BatchNorm's forward with ReLU and pooling: the result, and the statistics that backward needs."""
-    y, mean, variance, inverse_std = kernels.batch_norm_relu_forward(x, weight, bias, epsilon, pool)
+    """BatchNorm's forward with its rectifier and pooling: the result, and the statistics that backward needs."""
+    y, mean, variance, inverse_std = kernels.batch_norm_relu_forward(x, weight, bias, epsilon, pool, slope)
     update_statistics(running_mean, running_var, mean, variance, x.size // x.shape[1], momentum)
     return y, mean, inverse_std
 

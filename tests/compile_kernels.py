@@ -6,6 +6,8 @@ need last comes first; whatever a test needs before it is here, the test compile
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from minidl import kernels
@@ -45,9 +47,9 @@ def compile_all(dtype: str) -> None:
         pooled, positions = kernels.max_pool2d_relu_forward(images, dilation=(1, 1), output_size=half, **window)
         kernels.max_pool2d_relu_backward(pooled, positions, images.shape, dilation=(1, 1), **window)
         kernels.relu_backward_sum(images, images)
-        for pool in (1, 2):
-            y, mean, _, inverse_std = kernels.batch_norm_relu_forward(images, None, None, 1e-5, pool)
-            kernels.batch_norm_relu_backward(y, images, None, None, mean, inverse_std, pool)
+        for pool, slope in itertools.product((1, 2), (None, 0.1)):
+            y, mean, _, inverse_std = kernels.batch_norm_relu_forward(images, None, None, 1e-5, pool, slope)
+            kernels.batch_norm_relu_backward(y, images, None, None, mean, inverse_std, pool, slope)
         means = {"count_include_pad": True, "divisor_override": None, **window}
         kernels.avg_pool2d_backward(
             kernels.avg_pool2d_forward(images, output_size=half, **means), images.shape, **means

@@ -83,11 +83,12 @@ def test_convolution_relu_and_linear_relu() -> None:
     assert names == ["conv2d_relu_forward"] * 2 + ["linear_relu_forward"] + ["relu_backward_sum"] * 2
 
 
+@pytest.mark.parametrize("rectifier", [nn.ReLU(), nn.LeakyReLU(0.1), nn.LeakyReLU(0.0)])
 @pytest.mark.parametrize("affine", [True, False])
-def test_batch_norm_relu_average_pool(affine: bool) -> None:
+def test_batch_norm_rectifier_average_pool(affine: bool, rectifier: nn.Module) -> None:
     # No biases in front: what they would receive is nothing but rounding.
-    images = nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6, affine=affine), nn.ReLU(), nn.AvgPool2d(2)
-    layers = *images, nn.Flatten(), nn.Linear(96, 9, bias=False), nn.BatchNorm1d(9, affine=affine), nn.ReLU()
+    images = nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6, affine=affine), rectifier, nn.AvgPool2d(2)
+    layers = *images, nn.Flatten(), nn.Linear(96, 9, bias=False), nn.BatchNorm1d(9, affine=affine), rectifier
     names = compare(lambda: renewed(layers), whole, IMAGES, rtol=1e-5)
     assert names == ["normalize"] * 2 + ["batch_norm_relu_backward"] * 2
 
@@ -96,6 +97,23 @@ def test_odd_images_are_not_pooled_in_the_same_pass() -> None:
     layers = nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2)
     names = compare(lambda: renewed(layers), whole, (3, 4, 9, 8), rtol=1e-5)
     assert names == ["normalize", "batch_norm_relu_backward"]
+
+
+@pytest.mark.parametrize("rectifier", [nn.ReLU(), nn.LeakyReLU()])
+def test_batch_norm_rectifier_before_maximum_pooling(rectifier: nn.Module) -> None:
+    names = compare(lambda: renewed((nn.BatchNorm2d(4), rectifier, nn.MaxPool2d(2))), whole, IMAGES, rtol=1e-5)
+    pooled_first = ["max_pool2d_relu_forward", "max_pool2d_relu_backward"]
+    assert names == (pooled_first if type(rectifier) is nn.ReLU else ["normalize", "batch_norm_relu_backward"])
+
+
+@pytest.mark.parametrize("rectify", [F.relu, F.leaky_relu])
+def test_batch_norm_that_is_looked_at_is_stored(rectify: Callable[..., Any]) -> None:
+    def step(net: Any, x: Any) -> Any:
+        before = net[0](x)
+        return rectify(before), before.detach()
+
+    names = compare(lambda: nn.Sequential(nn.BatchNorm2d(4)), step, IMAGES, rtol=1e-5)
+    assert "normalize" not in names
 
 
 def test_without_gradients() -> None:

@@ -84,15 +84,15 @@ def test_relu_backward_sum(shape, dtype, nhwc, seed) -> None:
 @given(
     N=st.integers(2, 20), C=st.integers(1, 40) | st.sampled_from([256, 511, 512, 513, 1100]), h=st.integers(1, 9),
     w=st.integers(1, 9), pool=st.sampled_from([1, 2]), flat=st.booleans(), affine=st.booleans(), dtype=dtypes,
-    nhwc=st.booleans(), seed=seeds,
+    slope=st.sampled_from([None, 0.1, -2.0]), nhwc=st.booleans(), seed=seeds,
 )  # fmt: skip
-def test_batch_norm_relu(N, C, h, w, pool, flat, affine, dtype, nhwc, seed) -> None:
+def test_batch_norm_relu(N, C, h, w, pool, flat, affine, dtype, slope, nhwc, seed) -> None:
     rng = np.random.default_rng(seed)
     flat = flat and pool == 1
     x = values(rng, (N, C) if flat else (N, C, h * pool, w * pool), dtype, nhwc) * 3 + 1
     weight, bias = (values(rng, (C,), dtype) for _ in range(2)) if affine else (None, None)
-    got = cpu.batch_norm_relu_forward(x, weight, bias, 1e-5, pool)
-    expected = plain.batch_norm_relu_forward(x, weight, bias, 1e-5, pool)
+    got = cpu.batch_norm_relu_forward(x, weight, bias, 1e-5, pool, slope)
+    expected = plain.batch_norm_relu_forward(x, weight, bias, 1e-5, pool, slope)
     assume(expected[3].max() < 3)  # a channel that hardly varies multiplies rounding errors
     for g, e in zip(got, expected):
         assert_close(g, e, 16 * x.size // C)
@@ -107,7 +107,7 @@ def test_batch_norm_relu(N, C, h, w, pool, flat, affine, dtype, nhwc, seed) -> N
         near = near.reshape(N, C, h, 2, w, 2).any(axis=(3, 5))  # (N, C, H, W) -> (N, C, h, 2, w, 2)
     grad[near] = 0
     _, mean, _, inverse_std = expected
-    arguments = grad, x, weight, bias, mean, inverse_std, pool
+    arguments = grad, x, weight, bias, mean, inverse_std, pool, slope
     terms = x.size // C
     for g, e in zip(cpu.batch_norm_relu_backward(*arguments), plain.batch_norm_relu_backward(*arguments)):
         assert_close(g, e, 16 * terms)

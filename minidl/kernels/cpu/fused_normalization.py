@@ -1,6 +1,9 @@
-"""Batch normalisation, ReLU and average pooling as one on the CPU; formulas and shapes in ``plain/fused.py``.
+"""Batch normalisation, (leaky) ReLU and average pooling as one on the CPU; formulas and shapes in ``plain/fused.py``.
 
-Backward reads what forward kept and makes ReLU's mask anew. It goes through memory in flat runs of WIDTH numbers that
+The slope is LeakyReLU's and None for ReLU, for which Numba compiles code of its own: with a slope of 0 an infinity
+would become NaN.
+
+Backward reads what forward kept and makes the mask anew. It goes through memory in flat runs of WIDTH numbers that
 begin with channel 0, with the channels' numbers repeated along a table of the same length and the sums beside them: all
 at constant distances in one array, so that the compiler sees that nothing overlaps and vectorises one loop over few
 arrays. (64 x 32 channels x 32 x 32, pooled: 0.7 ms on two threads; 1.5 with loops over whole rows of pixels.)
@@ -36,8 +39,24 @@ __all__ = ["batch_norm_relu_backward", "batch_norm_relu_forward"]
 
 
 @njit(**OPTIONS)
-def _apply(x: Any, lanes: Any, start: int, stop: int, y: Any) -> None:
-    """y = the mean over a window of max(0, (x - center) * scale + shift), lanes (3, K) = center, scale, shift."""
+def _rectify(v: Any, slope: Any, zero: Any) -> Any:
+    """ReLU or LeakyReLU of a number; NaN stays NaN."""
+    if slope is None:
+        return zero if v < 0 else v
+    return v if v > 0 else v * slope
+
+
+@njit(**OPTIONS)
+def _rectify_gradient(g: Any, v: Any, slope: Any, zero: Any) -> Any:
+    """The gradient by v of _rectify(v), given that by its result."""
+    if slope is None:
+        return g if v > 0 else zero
+    return g if v > 0 else g * slope
+
+
+@njit(**OPTIONS)
+def _apply(x: Any, lanes: Any, slope: Any, start: int, stop: int, y: Any) -> None:
+    """y = the mean over a window of rectified (x - center) * scale + shift, lanes (3, K) = center, scale, shift."""
     _, oh, ow, channels = y.shape
     q = x.shape[2] // ow
     center, scale, shift = lanes[0], lanes[1], lanes[2]
@@ -48,23 +67,23 @@ def _apply(x: Any, lanes: Any, start: int, stop: int, y: Any) -> None:
             if q == 1:
                 for k in range(channels):
                     v = (x[n, h, w, k] - center[k]) * scale[k] + shift[k]
-                    y[n, h, w, k] = zero if v < 0 else v
+                    y[n, h, w, k] = _rectify(v, slope, zero)
             else:
                 for k in range(channels):
                     a = (x[n, 2 * h, 2 * w, k] - center[k]) * scale[k] + shift[k]
                     b = (x[n, 2 * h, 2 * w + 1, k] - center[k]) * scale[k] + shift[k]
                     c = (x[n, 2 * h + 1, 2 * w, k] - center[k]) * scale[k] + shift[k]
                     d = (x[n, 2 * h + 1, 2 * w + 1, k] - center[k]) * scale[k] + shift[k]
-                    a, b = zero if a < 0 else a, zero if b < 0 else b
-                    c, d = zero if c < 0 else c, zero if d < 0 else d
+                    a, b = _rectify(a, slope, zero), _rectify(b, slope, zero)
+                    c, d = _rectify(c, slope, zero), _rectify(d, slope, zero)
                     y[n, h, w, k] = ((a + b) + (c + d)) / by
 
 
 @njit(parallel=True, **OPTIONS)
-def _apply_pieces(x: Any, lanes: Any, grain: int, y: Any) -> None:
+def _apply_pieces(x: Any, lanes: Any, slope: Any, grain: int, y: Any) -> None:
     rows = y.shape[0] * y.shape[1]
     for i in prange((rows + grain - 1) // grain):
-        _apply(x, lanes, i * grain, min((i + 1) * grain, rows), y)
+        _apply(x, lanes, slope, i * grain, min((i + 1) * grain, rows), y)
 
 
 def _images(x: Any, pool: int) -> Any:
@@ -75,10 +94,15 @@ def _images(x: Any, pool: int) -> Any:
     return rows.reshape(1, len(rows), 1, rows.shape[1])
 
 
+def _number(slope: float | None, x: Any) -> Any:
+    """The slope as a number of x's dtype."""
+    return None if slope is None else x.dtype.type(slope)
+
+
 def batch_norm_relu_forward(
-    x: Any, weight: Any | None, bias: Any | None, epsilon: float, pool: int
+    x: Any, weight: Any | None, bias: Any | None, epsilon: float, pool: int, slope: float | None
 ) -> tuple[Any, Any, Any, Any]:
-    rows = rows_of(x)
+    rows, slope = rows_of(x), _number(slope, x)
     weight, bias = vector(weight, 1, x), vector(bias, 0, x)
     grain = grain_of(rows)
     totals, squares = np.zeros((2, max(-(-len(rows) // grain), 1), rows.shape[1]))
@@ -96,12 +120,12 @@ def batch_norm_relu_forward(
         if len(rows):  # an empty batch has sums of zero
             statistics(rows, totals[0], squares[0])
         join_statistics(totals, squares, *of_statistics)
-        _apply(images, lanes[:, :K].copy(), 0, out.shape[0] * out.shape[1], out)
+        _apply(images, lanes[:, :K].copy(), slope, 0, out.shape[0] * out.shape[1], out)
     else:
         with parallel_region():
             statistics_pieces(rows, grain, totals, squares)
             join_statistics(totals, squares, *of_statistics)
-            _apply_pieces(images, lanes[:, :K].copy(), _grain_of_results(images, pool), out)
+            _apply_pieces(images, lanes[:, :K].copy(), slope, _grain_of_results(images, pool), out)
     return y, vectors[0], vectors[1], vectors[2]
 
 
@@ -177,25 +201,23 @@ def _spread(grad: Any, channels: int, out: Any) -> None:
 
 
 @njit(**OPTIONS)
-def _sum_run(x: Any, grad: Any, table: Any) -> None:
+def _sum_run(x: Any, grad: Any, slope: Any, table: Any) -> None:
     """Add the masked gradient and its product with x - center to the table's sums."""
     zero = x.dtype.type(0)
     for k in range(x.size):
         d = x[k] - table[CENTER + k]
-        g = grad[k]
-        g = g if d * table[SCALE + k] + table[SHIFT + k] > 0 else zero
+        g = _rectify_gradient(grad[k], d * table[SCALE + k] + table[SHIFT + k], slope, zero)
         table[MASKED + k] += g
         table[PRODUCT + k] += g * d
 
 
 @njit(**OPTIONS)
-def _change_run(x: Any, grad: Any, table: Any, dx: Any) -> None:
+def _change_run(x: Any, grad: Any, slope: Any, table: Any, dx: Any) -> None:
     """dx = (masked gradient - offset - (x - center) * slope) * factor, added to the table's sum."""
     zero = x.dtype.type(0)
     for k in range(x.size):
         d = x[k] - table[CENTER + k]
-        g = grad[k]
-        g = g if d * table[SCALE + k] + table[SHIFT + k] > 0 else zero
+        g = _rectify_gradient(grad[k], d * table[SCALE + k] + table[SHIFT + k], slope, zero)
         g = (g - table[OFFSET + k] - d * table[SLOPE + k]) * table[FACTOR + k]
         dx[k] = g
         table[TOTAL + k] += g
@@ -203,7 +225,7 @@ def _change_run(x: Any, grad: Any, table: Any, dx: Any) -> None:
 
 @njit(**OPTIONS)
 def _piece(
-    grad: Any, x: Any, q: int, L: int, tables: Any, first: int, start: int, stop: int, dx: Any, totals: Any
+    grad: Any, x: Any, slope: Any, q: int, L: int, tables: Any, first: int, start: int, stop: int, dx: Any, totals: Any
 ) -> None:
     """Rows start to stop of grad: the sums (2, C) that dx needs, or where dx is not empty, dx and its sum (1, C)."""
     channels = totals.shape[1]
@@ -224,9 +246,9 @@ def _piece(
                     a = pixel + t * WIDTH
                     b = min(a + WIDTH, pixel + stride, end)
                     if dx.size:
-                        _change_run(x[a:b], g[a - begin : b - begin], tables[t], dx[a:b])
+                        _change_run(x[a:b], g[a - begin : b - begin], slope, tables[t], dx[a:b])
                     else:
-                        _sum_run(x[a:b], g[a - begin : b - begin], tables[t])
+                        _sum_run(x[a:b], g[a - begin : b - begin], slope, tables[t])
                 added += 1
                 if added == BLOCK:
                     _flush(tables, first, sums)
@@ -236,14 +258,23 @@ def _piece(
 
 
 @njit(parallel=True, **OPTIONS)
-def _pieces(grad: Any, x: Any, q: int, L: int, tables: Any, first: int, grain: int, dx: Any, totals: Any) -> None:
+def _pieces(
+    grad: Any, x: Any, slope: Any, q: int, L: int, tables: Any, first: int, grain: int, dx: Any, totals: Any
+) -> None:
     rows = -(-x.size // (q * L))
     for i in prange(len(totals)):
-        _piece(grad, x, q, L, tables, first, i * grain, min((i + 1) * grain, rows), dx, totals[i])
+        _piece(grad, x, slope, q, L, tables, first, i * grain, min((i + 1) * grain, rows), dx, totals[i])
 
 
 def batch_norm_relu_backward(
-    grad: Any, x: Any, weight: Any | None, bias: Any | None, mean: Any, inverse_std: Any, pool: int
+    grad: Any,
+    x: Any,
+    weight: Any | None,
+    bias: Any | None,
+    mean: Any,
+    inverse_std: Any,
+    pool: int,
+    slope: float | None,
 ) -> tuple[Any, Any, Any, Any]:
     channels = x.shape[1]
     dx, dx_rows = like(x)
@@ -260,7 +291,7 @@ def batch_norm_relu_backward(
     totals, sums = np.zeros((pieces, 2, channels)), np.zeros((pieces, 1, channels))
     vectors, slopes = np.empty((2, channels), x.dtype), np.empty((4, channels), x.dtype)
     of_sums = max(x.size // max(channels, 1), 1), weight, mean, inverse_std, vectors, slopes
-    none, shape = flat[:0], (values, pool, L)
+    none, shape = flat[:0], (values, _number(slope, x), pool, L)
     if pieces == 1:
         rows = -(-x.size // max(pool * L, 1))
         if rows:  # an empty batch has sums of zero

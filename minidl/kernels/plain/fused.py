@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.backend.arrays import namespace
-from minidl.kernels.plain.activation import relu_backward, relu_forward
+from minidl.kernels.plain.activation import (
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+)
 from minidl.kernels.plain.conv import conv2d_forward
 from minidl.kernels.plain.gemm import channel_sum, gemm
 from minidl.kernels.plain.normalization import batch_norm_backward, batch_norm_forward
@@ -99,14 +104,15 @@ def relu_backward_sum(grad: Any, y: Any) -> tuple[Any, Any]:
 
 
 def batch_norm_relu_forward(
-    x: Any, weight: Any | None, bias: Any | None, epsilon: float, pool: int
+    x: Any, weight: Any | None, bias: Any | None, epsilon: float, pool: int, slope: float | None
 ) -> tuple[Any, Any, Any, Any]:
-    """relu(batch_norm(x)), averaged over ``pool`` x ``pool`` windows that cover the image (1: as it is).
+    """relu(batch_norm(x)), with a slope leaky_relu(batch_norm(x)), averaged over ``pool`` x ``pool`` windows.
 
-    Returns (y, mean (C,), biased variance (C,), inverse standard deviation (C,)).
+    The windows cover the image; 1: as it is. Returns (y, mean (C,), biased variance (C,), inverse standard deviation
+    (C,)).
     """
     y, mean, variance, inverse_std = batch_norm_forward(x, weight, bias, epsilon)
-    y = relu_forward(y)
+    y = relu_forward(y) if slope is None else leaky_relu_forward(y, slope)
     if pool > 1:
         size = x.shape[2] // pool, x.shape[3] // pool
         y = avg_pool2d_forward(y, (pool, pool), (pool, pool), (0, 0), size, True, None)
@@ -114,11 +120,18 @@ def batch_norm_relu_forward(
 
 
 def batch_norm_relu_backward(
-    grad: Any, x: Any, weight: Any | None, bias: Any | None, mean: Any, inverse_std: Any, pool: int
+    grad: Any,
+    x: Any,
+    weight: Any | None,
+    bias: Any | None,
+    mean: Any,
+    inverse_std: Any,
+    pool: int,
+    slope: float | None,
 ) -> tuple[Any, Any, Any, Any]:
     """The gradients of batch_norm_relu_forward by x, weight (C,) and bias (C,), and the channel sum (C,) of the first.
 
-    ReLU's mask is made again from x.
+    Where ReLU let the gradient through is computed again from x.
     """
     if pool > 1:
         grad = avg_pool2d_backward(grad, x.shape, (pool, pool), (pool, pool), (0, 0), True, None)
@@ -127,5 +140,6 @@ def batch_norm_relu_backward(
     scale = inverse_std if weight is None else inverse_std * weight
     shift = xp.zeros_like(mean) if bias is None else bias
     y = (x - mean.reshape(column)) * scale.reshape(column) + shift.reshape(column)
-    dx, dweight, dbias = batch_norm_backward(relu_backward(grad, y), x, weight, mean, inverse_std)
+    grad = relu_backward(grad, y) if slope is None else leaky_relu_backward(grad, y, slope)
+    dx, dweight, dbias = batch_norm_backward(grad, x, weight, mean, inverse_std)
     return dx, dweight, dbias, channel_sum(dx)
