@@ -10,7 +10,7 @@ from minidl._tensor import Tensor, check_fractional, host_generator
 from minidl.backend.arrays import asarray as array_on
 from minidl.backend.arrays import is_array, namespace, shared, to_device
 from minidl.backend.device import CPU, Device
-from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64
+from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64, is_real
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 from minidl.ops.keywords import sizes_named
 
@@ -176,6 +176,16 @@ def _size(who: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([n.__index__() for n in sizes])
 
 
+def _number(who: str, name: str, value: Any) -> Any:
+    """A number; taken out of a tensor or an array that has no axes. DTypeError for anything else."""
+    if (isinstance(value, Tensor) or is_array(value)) and not value.ndim:
+        value = value.item()
+    if not isinstance(value, bool) and not is_real(value):
+        got = f"{type(value).__name__} of shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+        raise DTypeError(who, expected=f"{name} as a number", got=got)
+    return value
+
+
 def _filled(who: str, size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     array = np.full(_size(who, size), value, as_dtype(dtype or float32))
     return Tensor(array_on(array, device=_device(device)), requires_grad)
@@ -200,7 +210,8 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value; the dtype follows the value: float32, int64 or bool. Source: torch.full."""
+    """A tensor of one value, a number; the dtype follows it: float32, int64 or bool. Source: torch.full."""
+    fill_value = _number("full", "fill_value", fill_value)
     inferred = bool_ if isinstance(fill_value, bool) else int64 if isinstance(fill_value, int) else float32
     return _filled("full", (size,), fill_value, dtype or inferred, device, requires_grad)
 
@@ -216,7 +227,8 @@ def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) 
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in another tensor's shape, dtype and device. Source: torch.full_like."""
+    """One value, a number, in another tensor's shape, dtype and device. Source: torch.full_like."""
+    fill_value = _number("full_like", "fill_value", fill_value)
     dtype = as_dtype(dtype) if dtype is not None else input.dtype
     return Tensor(namespace(input.data).full(input.shape, fill_value, dtype), requires_grad)
 
@@ -237,6 +249,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
     """``steps`` numbers evenly spaced from start to end, both included. Source: torch.linspace."""
     if steps < 0:
         raise ArgumentError("linspace", expected="steps of at least 0", got=str(steps))
+    start, end = _number("linspace", "start", start), _number("linspace", "end", end)
     return Tensor(array_on(np.linspace(start, end, steps).astype(as_dtype(dtype or float32)), device=_device(device)))
 
 

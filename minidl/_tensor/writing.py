@@ -145,6 +145,7 @@ class Writing(Description):
         raw = value.data if isinstance(value, BaseTensor) else value
         place = indexing.raw_index(index)
         check_same_device("indexing", self.data, raw)
+        indexing.check_places(self.data, place)
         try:
             with on_device_of(self.data):
                 part, rest = indexing.resolve(self.data, place)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +23,8 @@ __all__ = [
     "is_gpu_array",
     "namespace",
     "on_device_of",
+    "on_its_device",
+    "python_number",
     "shared",
     "to_device",
     "to_numpy",
@@ -40,6 +44,11 @@ def is_array(value: Any) -> bool:
 def is_gpu_array(value: Any) -> bool:
     """Whether ``value`` is a CuPy array."""
     return type(value).__module__.partition(".")[0] == "cupy"
+
+
+def python_number(value: Any) -> Any:
+    """One of NumPy's numbers as Python's; any other value as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:
@@ -90,6 +99,23 @@ def on_device_of(array: Any) -> AbstractContextManager[Any]:
 
 
 _NOTHING = nullcontext()
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def on_its_device(function: F) -> F:
+    """Decorator for what handles arrays itself: the GPU of the first tensor among the arguments computes."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        if gpu.several:
+            for value in (*args, *named.values()):
+                if is_gpu_array(array := getattr(value, "data", None)):
+                    with on_device_of(array):
+                        return function(*args, **named)
+        return function(*args, **named)
+
+    return call  # type: ignore[return-value]
 
 
 def device_of(array: Any) -> Device:

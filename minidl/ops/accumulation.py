@@ -37,7 +37,10 @@ class LogSumExp(Function):
 
     def forward(self, x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
         xp = namespace(x)
-        peak = x.max(axes, keepdims=True, initial=-math.inf)
+        if x.size:
+            peak = x.max(axes, keepdims=True)
+        else:  # a maximum of nothing is an error
+            peak = xp.zeros([1 if i in axes else n for i, n in enumerate(x.shape)], x.dtype)
         peak = xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak))  # inf - inf would be NaN
         with ignore_float_errors():
             kept = xp.log(xp.exp(x - peak).sum(axes, keepdims=True)) + peak

@@ -185,7 +185,8 @@ class _RoundedDivision(Function):
         if "f" in (getattr(a, "dtype", xp.int64(0).dtype).kind, getattr(b, "dtype", xp.int64(0).dtype).kind):
             with ignore_float_errors():
                 return a // b if mode == "floor" else xp.trunc(a / b)
-        if xp.any(b == 0):
+        zero = b == 0  # of a number a bool
+        if zero.any() if hasattr(zero, "any") else zero:
             raise ArgumentError("div", expected="integers other than 0 to divide by", got="0", hint="Use .float().")
         quotient = a // b
         return quotient if mode == "floor" else quotient + ((quotient < 0) & (quotient * b != a))

@@ -7,7 +7,7 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.choice import Where
 from minidl.ops.joining import cat
@@ -136,9 +136,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     return tuple([expand(reshape(t, line), shape) for t, line in zip(given, lines)])
 
 
+@on_its_device
 def _triangle(who: str, input: Any, diagonal: int, lower: bool) -> Any:
     require_tensor(who, input)
-    if isinstance(diagonal, bool) or not hasattr(diagonal, "__index__"):
+    if isinstance(diagonal, (bool, BaseTensor)) or not hasattr(diagonal, "__index__"):
         raise DTypeError(who, expected="diagonal as an integer", got=repr(diagonal))
     if input.data.ndim < 2:
         raise ShapeError(who, expected="at least two axes", got=str(input.data.shape))

@@ -7,7 +7,7 @@ from typing import Any
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, GraphError
 from minidl.ops.broadcasting import apply_broadcast, shape_of, unbroadcast
 from minidl.ops.promotion import as_tensor_like, promote, require_tensor, result_type
@@ -65,6 +65,7 @@ def minimum(input: T, other: Any) -> T:
 _MISSING: Any = object()
 
 
+@on_its_device
 def where(condition: Any, input: Any = _MISSING, other: Any = _MISSING) -> Any:
     """input where condition holds, else other; with condition alone, the places where it is true (not 0).
 
@@ -78,11 +79,12 @@ def where(condition: Any, input: Any = _MISSING, other: Any = _MISSING) -> Any:
         raise ArgumentError("where", expected="input and other, or neither", got="one of them")
     if condition.data.dtype.kind != "b":
         raise DTypeError("where", expected="a bool condition", got=str(condition.data.dtype), hint="Compare first.")
+    input, other = as_tensor_like(condition, input), as_tensor_like(condition, other)
     if not isinstance(input, BaseTensor) and not isinstance(other, BaseTensor):
         xp = namespace(condition.data)
         dtype = result_type(input, other)
         input = condition._make(xp.asarray(input, dtype))
-    a, b = promote("where", as_tensor_like(condition, input), as_tensor_like(condition, other))
+    a, b = promote("where", input, other)
     return apply_broadcast("where", Where, condition, a, b)
 
 

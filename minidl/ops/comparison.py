@@ -9,8 +9,9 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import namespace
-from minidl.errors import DTypeError, ShapeError
+from minidl.backend.arrays import check_same_device, namespace, on_its_device
+from minidl.backend.dtypes import is_real
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.broadcasting import apply_broadcast
 from minidl.ops.promotion import promote, require_tensor
 
@@ -130,8 +131,18 @@ def isfinite(input: T) -> T:
     return bitwise_not(isinf(input) | isnan(input))  # type: ignore[operator]
 
 
+def _tolerances(who: str, *values: Any) -> None:
+    for value in values:
+        if not is_real(value) or not value >= 0:
+            raise ArgumentError(who, expected="rtol and atol as numbers of at least 0", got=repr(value))
+
+
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
-    """Where |input - other| <= atol + rtol * |other|: a bool tensor, with broadcasting. Source: torch.isclose."""
+    """Where |input - other| <= atol + rtol * |other|: a bool tensor, with broadcasting.
+
+    rtol, atol: numbers of at least 0. Raises DTypeError unless the dtypes are equal. Source: torch.isclose.
+    """
+    _tolerances("isclose", rtol, atol)
     require_tensor("isclose", input, other)
     if input.data.dtype != other.data.dtype:
         raise DTypeError("isclose", expected="one dtype", got=f"{input.data.dtype} and {other.data.dtype}")
@@ -163,13 +174,17 @@ def logical_not(input: T) -> T:
     return bitwise_not(_truth("logical_not", input))
 
 
+@on_its_device
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and the same elements. Source: torch.equal."""
     require_tensor("equal", input, other)
     return input.data.shape == other.data.shape and bool((input.data == other.data).all())
 
 
+@on_its_device
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    """Whether |input - other| <= atol + rtol * |other| everywhere. Source: torch.allclose."""
+    """Whether |input - other| <= atol + rtol * |other| everywhere; see isclose. Source: torch.allclose."""
+    _tolerances("allclose", rtol, atol)
     require_tensor("allclose", input, other)
+    check_same_device("allclose", input.data, other.data)
     return bool(namespace(input.data).allclose(input.data, other.data, rtol=rtol, atol=atol, equal_nan=equal_nan))

@@ -7,7 +7,7 @@ from typing import Any
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.backend.arrays import check_same_device, namespace, on_its_device
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.choice import where
@@ -40,6 +40,7 @@ class Embedding(Function):
         return ScatterAdd.evaluate(grad, index=indices, shape=self.shape), None
 
 
+@on_its_device
 def embedding(
     input: T,
     weight: Any,
@@ -88,6 +89,7 @@ def _shorten(weight: Any, input: Any, max_norm: float, norm_type: float) -> None
     table[input] = where(norms > max_norm, rows * (max_norm / (norms + 1e-7)), rows)
 
 
+@on_its_device
 def one_hot(tensor: T, num_classes: int = -1) -> T:
     """Zeros with a one at each integer's place: (...) -> (..., num_classes), int64.
 

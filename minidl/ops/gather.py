@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd.base import BaseTensor, T
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.backend.arrays import check_same_device, namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.arithmetic import add
 from minidl.ops.indexing import Index, IndexPut, ScatterAdd
@@ -41,6 +41,7 @@ def _places(who: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
 
 
 @numpy_names
+@on_its_device
 def gather(input: T, dim: int, index: Any, *, sparse_grad: bool = False) -> T:
     """result[i, j, k] = input[index[i, j, k], j, k] for dim=0, and so on for other axes.
 
@@ -68,6 +69,7 @@ def _source(who: str, input: Any, index: Any, src: Any) -> Any:
 
 
 @numpy_names
+@on_its_device
 def scatter(input: T, dim: int, index: Any, src: Any) -> T:
     """A copy of input with result[index[i, j, k], j, k] = src[i, j, k] for dim=0, and so on for other axes.
 
@@ -83,6 +85,7 @@ def scatter(input: T, dim: int, index: Any, src: Any) -> T:
 
 
 @numpy_names
+@on_its_device
 def scatter_add(input: T, dim: int, index: Any, src: Any) -> T:
     """A copy of input with src[i, j, k] added to result[index[i, j, k], j, k] for dim=0, and so on for other axes.
 

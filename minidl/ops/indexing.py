@@ -7,12 +7,12 @@ from typing import Any
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import is_array, namespace
+from minidl.backend.arrays import asarray, device_of, is_array, namespace, on_device_of
 from minidl.backend.dtypes import uint8
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.broadcasting import shape_of, unbroadcast
 
-__all__ = ["getitem", "index_put", "raw_index", "resolve"]
+__all__ = ["check_places", "getitem", "index_put", "raw_index", "resolve"]
 
 
 def raw_index(index: Any) -> Any:
@@ -57,6 +57,39 @@ def _has_mask(index: Any) -> bool:
 
 def _is_array_part(part: Any) -> bool:
     return isinstance(part, list) or (is_array(part) and (part.ndim > 0 or part.dtype.kind == "b"))
+
+
+def _axes_of(part: Any) -> int:
+    """How many axes a part of an index stands for."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return int(part.ndim) if is_array(part) and part.dtype.kind == "b" else 1
+
+
+def check_places(x: Any, index: Any) -> None:
+    """IndexError where an index array of a GPU reaches outside x; CuPy would go round to the other end.
+
+    The host waits for the GPU. NumPy checks its own arrays.
+    """
+    if device_of(x).type == "cpu":
+        return
+    parts = index if isinstance(index, tuple) else (index,)
+    taken = [_axes_of(part) for part in parts]
+    axis = 0
+    for part, axes in zip(parts, taken):
+        if part is Ellipsis:
+            axis = x.ndim - sum(taken) + axis  # the parts after it count from the end
+        if axis < x.ndim and _is_array_part(part):
+            _check_axis(part if is_array(part) else asarray(part), x.shape[axis], axis)
+        axis += axes
+
+
+def _check_axis(places: Any, length: int, axis: int) -> None:
+    with on_device_of(places):
+        if places.dtype.kind == "b" or not places.size or (places.min() >= -length and places.max() < length):
+            return
+        got = f"{int(places.min())} to {int(places.max())}"
+    raise IndexError(f"indexing: expected places in [-{length}, {length}) on axis {axis}, got {got}.")
 
 
 def resolve(x: Any, index: Any) -> tuple[Any, Any]:
@@ -111,8 +144,12 @@ class ScatterAdd(Function):
         part, rest = resolve(result, index)
         if _is_basic(rest):
             part[rest] = x
-        else:
+        elif x.dtype.kind == "f" or device_of(x).type == "cpu":
             xp.add.at(part, rest, x)
+        else:  # CuPy adds neither int64 nor bytes at places; as unsigned 64-bit numbers they come to the same
+            wide = part.astype("uint64")
+            xp.add.at(wide, rest, x.astype("uint64"))
+            part[...] = wide.astype(x.dtype)
         return result
 
     def backward(self, grad: Any) -> Any:
@@ -161,6 +198,7 @@ def getitem(input: T, index: Any) -> T:
             got="one: the size of the result depends on values",
             hint="Use where, or do not capture this step.",
         )
+    check_places(input.data, raw)
     try:
         return Index.apply(input, index=raw)
     except (IndexError, ValueError) as error:
@@ -169,7 +207,9 @@ def getitem(input: T, index: Any) -> T:
 
 def index_put(input: Any, index: Any, value: Any) -> Any:
     """A copy of input in which input[index] is value (a tensor that broadcasts, or a number)."""
+    raw = raw_index(index)
+    check_places(input.data, raw)
     try:
-        return IndexPut.apply(input, value, index=raw_index(index))
+        return IndexPut.apply(input, value, index=raw)
     except (IndexError, ValueError) as error:
-        raise _complaint(input, index, error) from None
+        raise _complaint(input, raw, error) from None

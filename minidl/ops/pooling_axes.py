@@ -7,7 +7,7 @@ from typing import Any
 from minidl import kernels
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.kernels.geometry import adaptive_bounds
 from minidl.ops import extrema
@@ -109,6 +109,7 @@ def _windows(xp: Any, length: int, count: int) -> Any:
     return xp.asarray([[min(start + k, stop - 1) for k in range(widest)] for start, stop in bounds])
 
 
+@on_its_device
 def _adaptive_max(who: str, input: Any, size: tuple[int, int], return_indices: bool) -> Any:
     """The largest element of each window of an image (N, C, H, W) or (C, H, W): windows gathered, then compared."""
     x, single = batched(who, input)

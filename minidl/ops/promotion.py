@@ -6,7 +6,7 @@ from typing import Any
 
 from minidl.autograd.base import BaseTensor
 from minidl.autograd.function import Function
-from minidl.backend.arrays import asarray, device_of, is_array
+from minidl.backend.arrays import asarray, device_of, is_array, python_number
 from minidl.backend.dtypes import as_dtype, bool_, float32, int64
 from minidl.errors import DTypeError
 
@@ -128,7 +128,8 @@ def result_type(*operands: Any) -> Any:
 
 
 def as_tensor_like(like: Any, value: Any) -> Any:
-    """A NumPy or CuPy array as a constant Tensor beside ``like``; other values as they are."""
+    """A NumPy or CuPy array as a constant Tensor, one of NumPy's numbers as Python's; other values as they are."""
+    value = python_number(value)  # as in torch: np.float64(2) times int32 gives float32, on any device
     return like._make(asarray(value, device=device_of(value))) if is_array(value) else value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import ignore_float_errors, is_array, namespace
+from minidl.backend.arrays import ignore_float_errors, is_array, namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import apply_broadcast, shape_of, unbroadcast
 from minidl.ops.promotion import promote, require_tensor, result_type
@@ -107,6 +107,7 @@ def round(input: T, *, decimals: int = 0) -> T:
     return Round.apply(values * power) / power if decimals > 0 else Round.apply(values / power) * power
 
 
+@on_its_device
 def _left_over(who: str, input: Any, other: Any, floored: bool) -> Any:
     a, b = promote(who, input, other)
     dtype = result_type(a, b)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd.base import BaseTensor, T
-from minidl.backend.arrays import check_same_device, namespace
+from minidl.backend.arrays import check_same_device, namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.broadcasting import broadcast_shape
 from minidl.ops.choice import where
@@ -75,6 +75,7 @@ def unbind(input: T, dim: int = 0) -> tuple[T, ...]:
 
 
 @numpy_names
+@on_its_device
 def index_select(input: T, dim: int, index: Any) -> T:
     """The elements at the places ``index`` of an axis: a copy; a place taken several times collects the gradients.
 
@@ -107,6 +108,7 @@ def _check_mask(who: str, input: Any, mask: Any) -> None:
         raise ShapeError(who, expected="shapes that broadcast", got=got) from None
 
 
+@on_its_device
 def masked_fill(input: T, mask: Any, value: Any) -> T:
     """``value`` where the mask holds, else input, in the input's dtype; the shapes broadcast.
 

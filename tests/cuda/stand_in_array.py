@@ -12,6 +12,9 @@ from stand_in_memory import Memory, owned
 __all__ = ["compute", "host_value", "into", "ndarray"]
 
 
+_ATOMIC = ("int32", "float16", "float32", "float64", "uint32", "uint64")  # what atomic additions are there for
+
+
 class ndarray:
     """A device array. Everything it can do, CuPy's can."""
 
@@ -107,7 +110,7 @@ class ndarray:
         return self.reshape(-1)
 
     def __getitem__(self, index: Any) -> ndarray:
-        place = _index(index)
+        place = _wrapped(self.shape, index)
         arrays = [part for part in _parts(place) if isinstance(part, np.ndarray)]
         if not arrays:  # with an Ellipsis at the end NumPy gives an array, never a scalar
             return self._view(self._array[place if ... in _parts(place) else (*_parts(place), ...)])
@@ -117,7 +120,7 @@ class ndarray:
         return compute(lambda: mine[place])
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        place, values, mine = _index(index), host_value(value), host_value(self)
+        place, values, mine = _wrapped(self.shape, index), host_value(value), host_value(self)
 
         def write() -> None:
             mine[place] = values
@@ -151,10 +154,14 @@ class ndarray:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         if method == "at" and ufunc in (np.add, np.subtract, np.maximum, np.minimum):
             target, index, values = inputs
-            place, added = _index(index), host_value(values)
+            if target.dtype.name not in _ATOMIC:
+                raise TypeError("scatter_add only supports int32, float16, float32, float64, uint32, uint64")
+            place, added = _wrapped(target.shape, index), host_value(values)
             return StandIn.now.work(lambda: ufunc.at(target._array, place, added), target._array)
         if method != "__call__":
             return NotImplemented
+        if unknown := set(options) - {"dtype", "casting"}:
+            raise TypeError(f"Wrong arguments {sorted(unknown)}")
         values = [host_value(x) for x in inputs]
         if out is not None:
             (target,) = out
@@ -171,6 +178,22 @@ ndarray.__module__ = "cupy"
 
 def _parts(index: Any) -> tuple[Any, ...]:
     return index if isinstance(index, tuple) else (index,)
+
+
+def _wrapped(shape: tuple[int, ...], index: Any) -> Any:
+    """An index as NumPy takes it, for an array of this shape; places outside go round to its other end, as in CuPy."""
+    parts = _parts(_index(index))
+    taken = [0 if p is None or p is Ellipsis else p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else 1
+             for p in parts]  # fmt: skip
+    axis, result = 0, []
+    for part, axes in zip(parts, taken):
+        if part is Ellipsis:
+            axis = len(shape) - sum(taken) + axis
+        if isinstance(part, np.ndarray) and part.dtype != bool and axis < len(shape) and shape[axis]:
+            part = part % shape[axis]
+        result.append(part)
+        axis += axes
+    return tuple(result) if isinstance(index, tuple) else result[0]
 
 
 def _index(index: Any) -> Any:
@@ -252,15 +275,26 @@ for _name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__", "__neg
     setattr(ndarray, _name, _operator(_name))
 
 
+# What CuPy's methods take besides an axis; NumPy's take more.
+_REDUCTIONS = {
+    **dict.fromkeys(("all", "any", "max", "min"), ("keepdims",)),
+    **dict.fromkeys(("argmax", "argmin", "mean", "prod", "sum"), ("dtype", "keepdims")),
+    "argsort": ("kind",),
+    "cumsum": ("dtype",),
+}
+
+
 def _reduction(name: str) -> Callable[..., Any]:
     def reduce(self: ndarray, axis: Any = None, **options: Any) -> ndarray:
+        if unknown := set(options).difference(_REDUCTIONS[name]):
+            raise TypeError(f"{name}() got an unexpected keyword argument '{min(unknown)}'")
         values = host_value(self)
         return compute(lambda: getattr(values, name)(axis=axis, **options))
 
     return reduce
 
 
-for _name in ("sum", "mean", "max", "min", "argmax", "argmin", "all", "any", "prod", "cumsum", "argsort"):
+for _name in _REDUCTIONS:
     setattr(ndarray, _name, _reduction(_name))
 
 

@@ -65,13 +65,42 @@ class StandInEngine:
 
 # Functions of CuPy that minidl may call; all of them are in CuPy 13 and 14.
 _FUNCTIONS = """
-    abs add allclose arange arccos arcsin arctan arctan2 argmax argmin argsort bincount ceil clip concatenate cos cosh
-    cumsum divide divmod equal exp expm1 flip floor floor_divide fmod greater isclose isfinite isnan less log log10
-    log1p log2 logical_and logical_not logical_or matmul maximum mean minimum multiply negative outer pad power prod
-    remainder repeat rint sign sin sinh sqrt square stack subtract sum take take_along_axis tan tanh trunc where
+    abs add all allclose any arange arccos arcsin arctan arctan2 argmax argmin argsort bincount ceil clip concatenate
+    cos cosh cumsum divide divmod equal exp expm1 flip floor floor_divide fmod greater isclose isfinite isnan less log
+    log10 log1p log2 logical_and logical_not logical_or matmul maximum mean minimum multiply negative outer pad power
+    prod remainder repeat rint sign sin sinh sqrt square stack subtract sum take take_along_axis tan tanh trunc where
 """
 _VIEWS = "broadcast_to expand_dims moveaxis reshape squeeze swapaxes transpose"
 _TYPES = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ dtype inf nan pi newaxis"
+
+
+# What those of them that are no ufuncs take by name.
+_NAMED = {
+    "all": "axis keepdims",
+    "any": "axis keepdims",
+    "allclose": "rtol atol equal_nan",
+    "arange": "dtype",
+    "argmax": "axis dtype keepdims",
+    "argmin": "axis dtype keepdims",
+    "argsort": "axis kind",
+    "bincount": "weights minlength",
+    "clip": "a_min a_max",
+    "concatenate": "axis dtype casting",
+    "cumsum": "axis dtype",
+    "flip": "axis",
+    "isclose": "rtol atol equal_nan",
+    "matmul": "axes axis keepdims casting dtype",
+    "mean": "axis dtype keepdims",
+    "outer": "",
+    "pad": "mode constant_values",
+    "prod": "axis dtype keepdims",
+    "repeat": "axis",
+    "stack": "axis dtype casting",
+    "sum": "axis dtype keepdims",
+    "take": "axis",
+    "take_along_axis": "axis",
+    "where": "",
+}
 
 
 def _deep(value: Any) -> Any:
@@ -82,7 +111,11 @@ def _deep(value: Any) -> Any:
 
 
 def _function(name: str) -> Callable[..., Any]:
+    known = set(_NAMED.get(name, "dtype casting").split())
+
     def call(*arguments: Any, out: Any = None, **options: Any) -> Any:
+        if unknown := set(options) - known:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{min(unknown)}'")
         values, named = _deep(arguments), {key: _deep(value) for key, value in options.items()}
         if out is not None:
             return into(out, lambda: getattr(np, name)(*values, **named))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minidl
 from gradients import checks
@@ -203,6 +205,12 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
     ("parts of a number", lambda x: x.sum().split(1), "^split: .*at least one axis"),
     ("two axes for unsqueeze", lambda x: x.unsqueeze((0, 1)), "^unsqueeze: .*one integer"),
     ("integers into bools", lambda x: (x > 0).add_(2), "^add_: .*bool.*int64"),
+    ("a tensor as diagonal", lambda x: x.tril(x), "^tril: .*diagonal as an integer"),
+    ("a tensor as value of full_like", lambda x: minidl.full_like(x, x), r"^full_like: .*a number.*\(3, 4\)"),
+    ("None as value of full", lambda x: minidl.full((2,), None), "^full: .*a number.*None"),
+    ("a tensor as end of linspace", lambda x: minidl.linspace(0, x, 3), r"^linspace: .*end as a number.*\(3, 4\)"),
+    ("a tensor as tolerance", lambda x: x.isclose(x, rtol=x), "^isclose: .*rtol and atol as numbers"),
+    ("a tolerance below 0", lambda x: minidl.allclose(x, x, atol=-1.0), "^allclose: .*at least 0.*-1.0"),
     ("floats into integers", lambda x: in_place("//=", 2.5)(None, x.long()), "^div_: .*int64.*float32"),
 ]
 
@@ -211,3 +219,16 @@ REFUSED: list[tuple[str, Callable[[Any], Any], str]] = [
 def test_refused(call: Callable[[Any], Any], says: str) -> None:
     with pytest.raises((minidl.ArgumentError, minidl.DTypeError, minidl.ShapeError), match=says):
         call(minidl.tensor(np.random.default_rng(0).standard_normal((3, 4))))
+
+
+@pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.float16(2), np.int64(2), np.uint8(2)])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "floordiv", "pow", "lt"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8"])
+def test_numbers_of_numpy_count_as_pythons(name: str, number: Any, dtype: str) -> None:
+    values = np.array([1, 2, 3], dtype)
+    calculate = getattr(operator, name)
+    got, expected = calculate(minidl.tensor(values), number), calculate(torch.from_numpy(values), number).numpy()
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got.numpy(), expected)
+    chosen = torch.where(torch.tensor([True, False]), number, 1)
+    assert minidl.where(minidl.tensor([True, False]), number, 1).dtype == chosen.numpy().dtype
