@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.choice import Where
 from minidl.ops.joining import cat
 from minidl.ops.keywords import numpy_names, sizes_named
-from minidl.ops.promotion import require_tensor
+from minidl.ops.promotion import as_integer, require_tensor
 from minidl.ops.reduction import normalize_axes, normalize_axis
 from minidl.ops.shape import clone, expand, reshape, sizes_of
 
@@ -139,8 +139,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 @on_its_device
 def _triangle(who: str, input: Any, diagonal: int, lower: bool) -> Any:
     require_tensor(who, input)
-    if isinstance(diagonal, (bool, BaseTensor)) or not hasattr(diagonal, "__index__"):
-        raise DTypeError(who, expected="diagonal as an integer", got=repr(diagonal))
+    diagonal = as_integer(who, "diagonal", diagonal)
     if input.data.ndim < 2:
         raise ShapeError(who, expected="at least two axes", got=str(input.data.shape))
     rows, columns = input.data.shape[-2:]

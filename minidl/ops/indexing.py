@@ -67,10 +67,7 @@ def _axes_of(part: Any) -> int:
 
 
 def check_places(x: Any, index: Any) -> None:
-    """IndexError where an index array of a GPU reaches outside x; CuPy would go round to the other end.
-
-    The host waits for the GPU. NumPy checks its own arrays.
-    """
+    """IndexError where an index array of a GPU reaches outside x, which the host waits for; CuPy would wrap around."""
     if device_of(x).type == "cpu":
         return
     parts = index if isinstance(index, tuple) else (index,)

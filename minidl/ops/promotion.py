@@ -13,6 +13,7 @@ from minidl.errors import DTypeError
 __all__ = [
     "Cast",
     "as_float",
+    "as_integer",
     "as_tensor_like",
     "cast",
     "promote",
@@ -71,6 +72,15 @@ def as_float(who: str, input: Any) -> Any:
     """The tensor itself if it is floating-point, else as float32, as torch's unary functions do."""
     require_tensor(who, input)
     return input if input.data.dtype.kind == "f" else cast(input, float32)
+
+
+def as_integer(who: str, name: str, value: Any) -> int:
+    """An integer, or the one in an integer tensor without axes; DTypeError for anything else."""
+    if isinstance(value, BaseTensor) and not value.data.ndim and value.data.dtype.kind in "iu":
+        return int(value.data)
+    if isinstance(value, (bool, BaseTensor)) or not hasattr(value, "__index__"):
+        raise DTypeError(who, expected=f"{name} as an integer", got=repr(value))
+    return int(value.__index__())
 
 
 def same_dtype(who: str, first: Any, *others: Any) -> None:

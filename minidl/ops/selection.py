@@ -11,7 +11,7 @@ from minidl.ops.broadcasting import broadcast_shape
 from minidl.ops.choice import where
 from minidl.ops.joining import stack
 from minidl.ops.keywords import numpy_names
-from minidl.ops.promotion import cast, require_tensor
+from minidl.ops.promotion import as_integer, cast, require_tensor
 from minidl.ops.reduction import normalize_axis
 from minidl.ops.shape import expand, reshape
 
@@ -27,14 +27,6 @@ def _axis(who: str, input: Any, dim: Any) -> tuple[int, int]:
     return axis, input.data.shape[axis]
 
 
-def _integer(who: str, name: str, value: Any) -> int:
-    if isinstance(value, BaseTensor) and not value.data.ndim and value.data.dtype.kind in "iu":
-        return int(value.data)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise DTypeError(who, expected=f"{name} as an integer", got=repr(value))
-    return value.__index__()
-
-
 def _along(axis: int, part: Any) -> tuple[Any, ...]:
     """The index that takes ``part`` of an axis and all of the others."""
     return (slice(None),) * axis + (part,)
@@ -47,7 +39,7 @@ def select(input: T, dim: int, index: int) -> T:
     Raises ArgumentError for a place out of range. Source: torch.select.
     """
     axis, length = _axis("select", input, dim)
-    place = _integer("select", "index", index)
+    place = as_integer("select", "index", index)
     if not -length <= place < length:
         raise ArgumentError("select", expected=f"index in [-{length}, {length})", got=str(place))
     return input[_along(axis, place)]  # type: ignore[index]
@@ -60,7 +52,7 @@ def narrow(input: T, dim: int, start: int, length: int) -> T:
     Raises ArgumentError where they are not all there. Source: torch.narrow.
     """
     axis, total = _axis("narrow", input, dim)
-    first, count = _integer("narrow", "start", start), _integer("narrow", "length", length)
+    first, count = as_integer("narrow", "start", start), as_integer("narrow", "length", length)
     begin = first + total if first < 0 else first
     if begin < 0 or count < 0 or begin + count > total:
         raise ArgumentError("narrow", expected=f"a part of {total} elements", got=f"{count} from {first} on")
