@@ -75,9 +75,19 @@ REPORT = Report(
             batch_size=16,
             augmentation=NO_AUGMENTATION,
             assumed=("batch 16 (inferred from the figures beside it)",),
+            comment="the 9th epoch is the best here; in the last, the 14th, with 94.2 % in training, the test is at "
+            "78.3 %, on its way down to the report's figures for its 16th.",
         ),
         _row("003-k753", "kernels 7, 5, 3", (0.8425, 0.8059, 0.8003), 18, K753),
-        _row("003-k533", "kernels 5, 3, 3", (0.8487, 0.8175, 0.8105), 17, K533),
+        _row(
+            "003-k533",
+            "kernels 5, 3, 3",
+            (0.8487, 0.8175, 0.8105),
+            17,
+            K533,
+            comment="in the 17th epoch, the best of the report's run, ours has 85.1 % in training, 81.9 % in "
+            "validation and 81.7 % in the test, the report's figures; but every five epochs bring a better one here.",
+        ),
         _row("003-k333", "kernels 3, 3, 3", (0.8960, 0.8337, 0.8300), 28, keep_weights=True),
         Alias("003-adam", "Adam", "003-k333", Reported("test_accuracy", 0.8300)),
         Alias("003-batch64", "batches of 64", "003-k333", Reported("test_accuracy", 0.8300)),
@@ -92,7 +102,16 @@ REPORT = Report(
             "report has 81.1 %, and goes on to improve: dropout as assumed here regularises more than the report's "
             "does, which does not say where it drops.",
         ),
-        _row("003-nobn", "without BatchNorm", (0.7949, 0.7972, 0.7910), 41, NO_BATCH_NORM, assumed=(INFERRED, DROPS)),
+        _row(
+            "003-nobn",
+            "without BatchNorm",
+            (0.7949, 0.7972, 0.7910),
+            41,
+            NO_BATCH_NORM,
+            assumed=(INFERRED, DROPS),
+            comment="in the 19th epoch, with 79.4 % in training as in the report's best, ours has 79.9 % in validation "
+            "and 79.7 % in the test; it learns faster, as dropout elsewhere or a smaller rate would explain.",
+        ),
         Alias("003-dropout01", "dropout 0.1", "003-bn", Reported("test_accuracy", 0.8043)),
         _row(
             "003-dropout0",
