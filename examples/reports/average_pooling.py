@@ -154,7 +154,7 @@ REPORT = Report(
         "003-augmentation": ("Augmentation, batches of 16", ("003-augment", "003-noaugment")),
         "003-kernels": ("Kernel sizes", ("003-k753", "003-k533", "003-k333")),
         "003-normalisation": ("BatchNorm and dropout", ("003-dropout0", "003-bn", "003-nobn")),
-        "003-batch-size": ("Batch size", ("003-augment", "003-batch32", "003-k333")),
-        "003-optimizers": ("Optimizers, learning rate 0.001", ("003-k333", "003-sgd", "003-adagrad", "003-rmsprop")),
+        "003-batch-size": ("Batch size", ("003-batch16", "003-batch32", "003-batch64")),
+        "003-optimizers": ("Optimizers, learning rate 0.001", ("003-adam", "003-sgd", "003-adagrad", "003-rmsprop")),
     },
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import plot
-from reports.record import Report, Row
+from reports.record import Alias, Report, Row
 
 __all__ = ["draw_comparison", "draw_curves"]
 
@@ -45,13 +45,17 @@ def draw_curves(path: Path, row: Row, result: dict[str, Any]) -> Path:
 
 def draw_comparison(path: Path, report: Report, name: str, results: dict[str, dict[str, Any]]) -> Path | None:
     """The rows of a comparison side by side; None where fewer than two of them are there."""
-    title, rows = report.comparisons[name]
-    there = [row for row in rows if row in results]
-    if len(there) < 2:
+    title, names = report.comparisons[name]
+    rows = {row.name: row for row in report.rows}
+    epochs = {}
+    for row in (rows[name] for name in names):
+        result = results.get(row.same_as if isinstance(row, Alias) else row.name)
+        if result is not None:
+            epochs[f"{row.name}: {row.title}"] = result["epochs"]
+    if len(epochs) < 2:
         return None
-    labels = {row: f"{row}: {results[row]['title']}" for row in there}
-    losses = {labels[row]: _values(results[row]["epochs"], "train_loss") for row in there}
-    accuracies = {labels[row]: _values(results[row]["epochs"], "test_accuracy") for row in there}
+    losses = {label: _values(of_run, "train_loss") for label, of_run in epochs.items()}
+    accuracies = {label: _values(of_run, "test_accuracy") for label, of_run in epochs.items()}
     return plot.comparison(path, losses, accuracies, title)
 
 
