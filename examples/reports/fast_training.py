@@ -46,7 +46,8 @@ class FastTraining(Method):
         self.images = data.x_train
         # An image that is mirrored in the odd epochs is not in the even ones, and the other way round.
         self.mirrored_first = minidl.default_generator().host.random(len(self.images)) < 0.5
-        model.get_parameter("whiten.weight").data[:] = whitening_filters(data)
+        with minidl.no_grad():
+            model.get_parameter("whiten.weight").copy_(minidl.from_numpy(whitening_filters(data)))
         self.slow = self._copy()
 
     def parameters(self) -> Any:
