@@ -1,4 +1,4 @@
-"""The examples' rows on the stand-in for a GPU: trained, stopped, resumed and judged there as on the CPU."""
+"""The examples on the stand-in for a GPU: trained, stopped, resumed and judged there as on the CPU."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from minidl.models import WhitenedConvNet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
+from examples.test_command_line import Runner
 from reports.catalogue import ROWS
 from reports.place import Place
 from reports.record import Network, Row
@@ -68,3 +69,18 @@ def test_a_row(name: str, tmp_path: Path, cupy: StandIn) -> None:
     with pytest.raises(Stopped):
         run("gpu", "stopped", stop)
     assert run("gpu", "stopped") == on_gpu
+
+
+def test_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, cupy: StandIn) -> None:
+    data = images("mnist")
+    np.savez(
+        tmp_path / "mnist.npz", x_train=data.x_train[..., 0], y_train=data.y_train.astype(np.uint8),
+        x_test=data.x_test[..., 0], y_test=data.y_test.astype(np.uint8),
+    )  # fmt: skip
+    run = Runner(monkeypatch, capsys, tmp_path)
+    for epochs, more in ((1, ()), (2, ("--resume",))):
+        result = run("mnist_cnn", "--device", "gpu", "--data-dir", tmp_path, "--epochs", epochs, *more)
+        assert result.status == 0, result.err
+        assert "on gpu:0, matrix products in TF32" in result.out
+    assert "going on after epoch 1" in result.out
+    assert "epoch 2/2" in result.out
