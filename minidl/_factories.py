@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl._tensor import Tensor, check_fractional, host_generator
 from minidl.backend.arrays import asarray as array_on
-from minidl.backend.arrays import is_array, namespace, shared, to_device
+from minidl.backend.arrays import is_array, made_on, namespace, shared, to_device
 from minidl.backend.device import CPU, Device
 from minidl.backend.dtypes import as_dtype, bool_, float32, float64, int64, is_real
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
@@ -187,8 +187,8 @@ def _number(who: str, name: str, value: Any) -> Any:
 
 
 def _filled(who: str, size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    array = np.full(_size(who, size), value, as_dtype(dtype or float32))
-    return Tensor(array_on(array, device=_device(device)), requires_grad)
+    shape, dtype = _size(who, size), as_dtype(dtype or float32)
+    return Tensor(made_on(_device(device), lambda library: library.full(shape, value, dtype)), requires_grad)
 
 
 @sizes_named("size", after=0)
@@ -242,7 +242,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
         raise ArgumentError("arange", expected="a step that leads from start to end", got=f"{start}, {end}, {step}")
     if dtype is None:
         dtype = int64 if all(isinstance(v, int) for v in (start, end, step)) else float32
-    return Tensor(array_on(np.arange(start, end, step).astype(as_dtype(dtype)), device=_device(device)))
+    dtype = as_dtype(dtype)
+    return Tensor(made_on(_device(device), lambda library: library.arange(start, end, step).astype(dtype)))
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:

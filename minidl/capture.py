@@ -2,7 +2,7 @@
 
 While a step is recorded it runs as always, forward and backward on tensors, so that everything passes through an
 operation; the recorder writes down each operation's ``forward`` with the places of its inputs and results. The replay
-runs through that list.
+runs through that list. Steps on a GPU go to ``gpu_capture``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import is_array
+from minidl.backend.arrays import is_array, is_gpu_array, on_device_of
 from minidl.backend.random import Stream
 from minidl.errors import DTypeError, GraphError
 from minidl.fusion import fuse
+from minidl.gpu_capture import GraphSteps
 from minidl.tape import Accumulate, Assign, Call, Drawn, Operation, Place, Write, accumulate, places_in
 
 __all__ = ["Captured", "capture"]
@@ -217,16 +218,21 @@ def _result(result: Any, recorder: _Recorder) -> Any:
     )
 
 
+def _copy_of(array: Any) -> Tensor:
+    with on_device_of(array):
+        return Tensor(array.copy())
+
+
 def _copy(result: Any, values: list[Any]) -> Any:
     if isinstance(result, Place):
-        return Tensor(values[result].copy())
+        return _copy_of(values[result])
     return tuple(_copy(item, values) for item in result) if isinstance(result, tuple) else result
 
 
 def _copied(result: Any) -> Any:
     """What the recorded step itself returned, as a replay would return it."""
     if isinstance(result, Tensor):
-        return Tensor(result.data.copy())
+        return _copy_of(result.data)
     return tuple(_copied(item) for item in result) if isinstance(result, (tuple, list)) else result
 
 
@@ -240,11 +246,12 @@ class Captured:
         self.step = step
         self._turn = threading.Lock()
         self._programs: dict[Any, list[_Program]] = {}
+        self._graphs = GraphSteps(step)
 
     @property
     def recordings(self) -> int:
         """The number of recordings made so far."""
-        return sum(len(programs) for programs in self._programs.values())
+        return sum(len(programs) for programs in self._programs.values()) + self._graphs.recordings
 
     def __call__(self, *arguments: Tensor) -> Any:
         for argument in arguments:
@@ -255,6 +262,8 @@ class Captured:
                 "capture", expected="no capture inside a capture", got="one", hint="Capture the outer step."
             )
         with self._turn:
+            if arguments and is_gpu_array(arguments[0].data):
+                return self._graphs(arguments)
             return self._replay_or_record(arguments)
 
     def _replay_or_record(self, arguments: tuple[Tensor, ...]) -> Any:
@@ -287,6 +296,10 @@ def capture(step: Callable[..., Any]) -> Captured:
     over the batch of those neighbours, which are added in another order: the gradient of a bias in front of ReLU, and
     all gradients of a batch normalisation in front of either ReLU. Dead windows get no gradient even where infinities
     meet zeros.
+
+    Where the first argument lies on a GPU, the recording is a CUDA graph, and a replay one launch, of the kernels that
+    eager would launch. Its first two calls are ordinary steps, on the stream and in the memory of the graph; the third
+    records. Nothing can be copied from the host inside; places, divisors and probabilities are checked in those two.
 
     What depends on values in Python cannot be recorded: ``.item()``, ``.numpy()``, ``if tensor``, random numbers drawn
     on the host raise a GraphError. Constants made of numbers and NumPy arrays stay as they were.

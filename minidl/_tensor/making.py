@@ -51,7 +51,8 @@ class Making(Description):
 
     def new_tensor(self: Self, data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Self:
         """A copy of numbers, nested lists or an array. Source: torch.Tensor.new_tensor."""
-        array = asarray(data, device=device_of(self.data))
-        array = array.astype(self.data.dtype if dtype is None else as_dtype(dtype))
+        with on_device_of(self.data):
+            array = asarray(data, device=device_of(self.data))
+            array = array.astype(self.data.dtype if dtype is None else as_dtype(dtype))
         result = self._make(array)
         return result.requires_grad_() if requires_grad else result

@@ -11,16 +11,19 @@ import numpy as np
 
 from minidl.backend import gpu
 from minidl.backend.device import CPU, Device
-from minidl.errors import ArgumentError, DeviceError
+from minidl.backend.graph import recording
+from minidl.errors import ArgumentError, DeviceError, GraphError
 
 __all__ = [
     "as_result",
     "asarray",
+    "check_copy_from_host",
     "check_same_device",
     "device_of",
     "ignore_float_errors",
     "is_array",
     "is_gpu_array",
+    "made_on",
     "namespace",
     "on_device_of",
     "on_its_device",
@@ -53,11 +56,29 @@ def python_number(value: Any) -> Any:
 
 def asarray(value: Any, dtype: Any = None, device: Device = CPU) -> Any:
     """``value`` as an array on ``device``; nothing is copied that need not be."""
+    if device.type == "gpu" and not is_gpu_array(value):
+        check_copy_from_host()
+    return made_on(device, lambda library: library.asarray(value, dtype))
+
+
+def check_copy_from_host() -> None:
+    """GraphError while this thread records a CUDA graph, into which no memory of the host's may go."""
+    if recording() is not None:
+        raise GraphError(
+            "capture",
+            expected="no copy from the host inside a captured step",
+            got="one",
+            hint="Make the tensor before the step, on its device; index with a tensor in place of a list.",
+        )
+
+
+def made_on(device: Device, make: Callable[[Any], Any]) -> Any:
+    """``make(library)`` with the library of a device, on that device: nothing is copied from the host."""
     if device.type == "cpu":
-        return np.asarray(value, dtype)
+        return make(np)
     gpu.require(device.index)
     with gpu.cupy().cuda.Device(device.index), gpu.explain_out_of_memory("to"):
-        return gpu.cupy().asarray(value, dtype)
+        return make(gpu.cupy())
 
 
 def shared(who: str, value: Any) -> Any:
@@ -133,6 +154,8 @@ def to_device(array: Any, device: Device) -> Any:
     if device.type == "cpu":
         return to_numpy(array)
     gpu.require(device.index)
+    if here.type == "cpu":
+        check_copy_from_host()
     with gpu.cupy().cuda.Device(device.index), gpu.explain_out_of_memory("to"):
         if here.type == "gpu":
             return array.copy(order="K")  # from the other GPU to the current one

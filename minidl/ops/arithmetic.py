@@ -13,6 +13,7 @@ from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import apply_broadcast, shape_of, unbroadcast
 from minidl.ops.choice import Where
 from minidl.ops.promotion import cast, promote, require_tensor, result_type
+from minidl.ops.values import everywhere
 
 __all__ = ["add", "div", "mul", "neg", "pow", "sub"]
 
@@ -85,9 +86,7 @@ class Pow(Function):
     def forward(self, a: Any, b: Any) -> Any:
         self.shapes = shape_of(a), shape_of(b)
         self.save_for_backward(a, b)
-        if getattr(b, "dtype", None) is None or b.dtype.kind not in "iu" or not (b < 0).any():
-            return a**b
-        if getattr(a, "dtype", b.dtype).kind == "f":
+        if getattr(b, "dtype", None) is None or b.dtype.kind not in "iu" or getattr(a, "dtype", b.dtype).kind == "f":
             return a**b
         whole = a ** abs(b)
         return whole * ((whole == 1) | (whole == -1) | (b >= 0))
@@ -185,8 +184,7 @@ class _RoundedDivision(Function):
         if "f" in (getattr(a, "dtype", xp.int64(0).dtype).kind, getattr(b, "dtype", xp.int64(0).dtype).kind):
             with ignore_float_errors():
                 return a // b if mode == "floor" else xp.trunc(a / b)
-        zero = b == 0  # of a number a bool
-        if zero.any() if hasattr(zero, "any") else zero:
+        if not everywhere(b != 0):
             raise ArgumentError("div", expected="integers other than 0 to divide by", got="0", hint="Use .float().")
         quotient = a // b
         return quotient if mode == "floor" else quotient + ((quotient < 0) & (quotient * b != a))

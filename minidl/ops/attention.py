@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minidl.autograd.base import T
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.broadcasting import check_broadcasts
 from minidl.ops.choice import where
@@ -19,6 +19,7 @@ from minidl.ops.softmax import softmax
 __all__ = ["scaled_dot_product_attention"]
 
 
+@on_its_device
 def scaled_dot_product_attention(
     query: T,
     key: Any,

@@ -8,7 +8,7 @@ from typing import Any
 from minidl import kernels
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.backend.random import DROPOUT, Generator, Stream, default_generator
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.promotion import require_float
@@ -61,6 +61,7 @@ def dropout(
     return _finish("dropout", lambda x: Dropout.apply(x, p=p, stream=stream), input, inplace)
 
 
+@on_its_device
 def dropout2d(
     input: T, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> T:

@@ -14,6 +14,7 @@ from minidl.ops.choice import where
 from minidl.ops.indexing import ScatterAdd
 from minidl.ops.norms import vector_norm
 from minidl.ops.promotion import cast, require_float, require_tensor
+from minidl.ops.values import check_range
 
 __all__ = ["embedding", "one_hot"]
 
@@ -71,10 +72,7 @@ def embedding(
         if isinstance(padding_idx, bool) or not hasattr(padding_idx, "__index__") or not -rows <= padding_idx < rows:
             raise ArgumentError("embedding", expected=f"padding_idx in [-{rows}, {rows})", got=repr(padding_idx))
         padding_idx = padding_idx.__index__() % rows
-    if indices.size and (indices.min() < 0 or indices.max() >= rows):
-        raise ArgumentError(
-            "embedding", expected=f"integers in [0, {rows})", got=f"{int(indices.min())} to {int(indices.max())}"
-        )
+    check_range("embedding", indices, rows)
     if max_norm is not None:
         _shorten(weight, input, max_norm, norm_type)
     return Embedding.apply(weight, input, padding_idx=padding_idx, by_frequency=bool(scale_grad_by_freq))
@@ -109,8 +107,6 @@ def one_hot(tensor: T, num_classes: int = -1) -> T:
             hint = "Give num_classes."
             raise GraphError("one_hot", expected="num_classes inside a captured step", got="-1", hint=hint)
         num_classes = int(indices.max()) + 1
-    if indices.size and (indices.min() < 0 or indices.max() >= num_classes):
-        got = f"{int(indices.min())} to {int(indices.max())}"
-        raise ArgumentError("one_hot", expected=f"integers in [0, {num_classes})", got=got)
+    check_range("one_hot", indices, num_classes)
     classes = tensor._make(namespace(indices).arange(num_classes))
     return cast(tensor[..., None] == classes, int64)  # type: ignore[index]

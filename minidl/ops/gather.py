@@ -13,6 +13,7 @@ from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import require_tensor, same_dtype
 from minidl.ops.reduction import normalize_axis
 from minidl.ops.shape import clone, reshape
+from minidl.ops.values import check_range
 
 __all__ = ["gather", "scatter", "scatter_add"]
 
@@ -31,8 +32,7 @@ def _places(who: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
         raise ShapeError(who, expected=f"an index no longer than {shape} but along axis {axis}", got=str(wanted))
     length = shape[axis] if shape else 1
     array = index.data
-    if array.size and (array.min() < 0 or array.max() >= length):
-        raise ArgumentError(who, expected=f"indices in [0, {length})", got=f"{int(array.min())} to {int(array.max())}")
+    check_range(who, array, length)
     xp = namespace(array)
     ndim = len(wanted)
     # One index array for every axis: the numbers along it, shaped to broadcast with the others.

@@ -7,10 +7,11 @@ from typing import Any
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import asarray, device_of, is_array, namespace, on_device_of
+from minidl.backend.arrays import asarray, device_of, is_array, namespace
 from minidl.backend.dtypes import uint8
 from minidl.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from minidl.ops.broadcasting import shape_of, unbroadcast
+from minidl.ops.values import bounds
 
 __all__ = ["check_places", "getitem", "index_put", "raw_index", "resolve"]
 
@@ -77,16 +78,15 @@ def check_places(x: Any, index: Any) -> None:
         if part is Ellipsis:
             axis = x.ndim - sum(taken) + axis  # the parts after it count from the end
         if axis < x.ndim and _is_array_part(part):
-            _check_axis(part if is_array(part) else asarray(part), x.shape[axis], axis)
+            _check_axis(part if is_array(part) else asarray(part, device=device_of(x)), x.shape[axis], axis)
         axis += axes
 
 
 def _check_axis(places: Any, length: int, axis: int) -> None:
-    with on_device_of(places):
-        if places.dtype.kind == "b" or not places.size or (places.min() >= -length and places.max() < length):
-            return
-        got = f"{int(places.min())} to {int(places.max())}"
-    raise IndexError(f"indexing: expected places in [-{length}, {length}) on axis {axis}, got {got}.")
+    found = None if places.dtype.kind == "b" else bounds(places)
+    if found is not None and not -length <= found[0] <= found[1] < length:
+        got = f"{found[0]} to {found[1]}"
+        raise IndexError(f"indexing: expected places in [-{length}, {length}) on axis {axis}, got {got}.")
 
 
 def resolve(x: Any, index: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minidl.autograd.base import T
-from minidl.backend.arrays import namespace
+from minidl.backend.arrays import namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.matmul import matmul
 from minidl.ops.pooling_axes import AdaptiveAvgPool2d
@@ -19,6 +19,7 @@ _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", "area", *_AXES)
 
 
+@on_its_device
 def interpolate(
     input: T,
     size: Any = None,

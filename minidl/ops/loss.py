@@ -9,7 +9,7 @@ from minidl import kernels
 from minidl.autograd.base import BaseTensor, T
 from minidl.autograd.function import Function
 from minidl.autograd.modes import is_grad_enabled
-from minidl.backend.arrays import check_same_device, device_of, ignore_float_errors, namespace
+from minidl.backend.arrays import check_same_device, device_of, ignore_float_errors, namespace, on_its_device
 from minidl.backend.dtypes import int64
 from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_of_slip
 from minidl.ops.promotion import cast, require_float, require_tensor
@@ -56,6 +56,7 @@ class CrossEntropy(Function):
         gradient = CrossEntropyGradient.evaluate(grad, probabilities, target, weight, divisor, **self.options)
         return gradient, None, None
 
+    @on_its_device
     def _composite(self, grad: Any, logits: Any) -> Any:
         """The same gradient from differentiable operations, for create_graph alone; tested equal to the kernel's."""
         raw_logits, target, weight, _, divisor = self.saved_arrays

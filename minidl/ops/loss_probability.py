@@ -6,7 +6,7 @@ from typing import Any
 
 from minidl.autograd.base import T
 from minidl.autograd.function import Function
-from minidl.backend.arrays import ignore_float_errors, namespace
+from minidl.backend.arrays import ignore_float_errors, namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.activation_smooth import LogSigmoid, Sigmoid
 from minidl.ops.arithmetic import Log
@@ -17,6 +17,7 @@ from minidl.ops.loss import check_reduction, expects_scores
 from minidl.ops.loss_regression import difference, reduced
 from minidl.ops.promotion import require_float
 from minidl.ops.reduction import sum
+from minidl.ops.values import everywhere
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"]
 
@@ -77,6 +78,7 @@ def _check_pair(who: str, input: Any, target: Any, weight: Any, reduction: str) 
         check_broadcasts(who, "weight", weight, input)
 
 
+@on_its_device
 def binary_cross_entropy(input: T, target: Any, weight: Any = None, reduction: str = "mean") -> T:
     """-(t log x + (1 - t) log(1 - x)), averaged; the logarithms are limited to -100.
 
@@ -85,7 +87,7 @@ def binary_cross_entropy(input: T, target: Any, weight: Any = None, reduction: s
     torch.nn.functional.binary_cross_entropy.
     """
     _check_pair("binary_cross_entropy", input, target, weight, reduction)
-    if not bool(((input.data >= 0) & (input.data <= 1)).all()):
+    if not everywhere((input.data >= 0) & (input.data <= 1)):
         raise ArgumentError(
             "binary_cross_entropy",
             expected="an input between 0 and 1",

@@ -106,7 +106,9 @@ def _windows(xp: Any, length: int, count: int) -> Any:
     """The elements of ``count`` adaptive windows, (count, widest); a narrower one repeats its last element."""
     bounds = [adaptive_bounds(length, count, i) for i in range(count)]
     widest = max([stop - start for start, stop in bounds], default=0)
-    return xp.asarray([[min(start + k, stop - 1) for k in range(widest)] for start, stop in bounds])
+    numbers = xp.arange(count)[:, None]
+    start, stop = numbers * length // max(count, 1), -(-(numbers + 1) * length // max(count, 1))
+    return xp.minimum(start + xp.arange(widest), stop - 1)
 
 
 @on_its_device

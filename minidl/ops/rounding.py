@@ -10,6 +10,7 @@ from minidl.backend.arrays import ignore_float_errors, is_array, namespace, on_i
 from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.broadcasting import apply_broadcast, shape_of, unbroadcast
 from minidl.ops.promotion import promote, require_tensor, result_type
+from minidl.ops.values import everywhere
 
 __all__ = ["ceil", "floor", "fmod", "remainder", "round", "trunc"]
 
@@ -113,7 +114,7 @@ def _left_over(who: str, input: Any, other: Any, floored: bool) -> Any:
     dtype = result_type(a, b)
     if dtype.kind == "b":
         raise DTypeError(who, expected="numbers", got="bool")
-    if dtype.kind in "iu" and bool((b.data == 0).any() if hasattr(b, "data") else b == 0):
+    if dtype.kind in "iu" and not everywhere(getattr(b, "data", b) != 0):
         raise ArgumentError(who, expected="divisors other than 0 for integers", got="0")
     return apply_broadcast(who, Remainder, a, b, floored=floored)
 

@@ -14,6 +14,7 @@ from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import as_integer, cast, require_tensor
 from minidl.ops.reduction import normalize_axis
 from minidl.ops.shape import expand, reshape
+from minidl.ops.values import check_range
 
 __all__ = ["index_select", "masked_fill", "masked_select", "narrow", "nonzero", "select", "unbind"]
 
@@ -82,9 +83,7 @@ def index_select(input: T, dim: int, index: Any) -> T:
         raise DTypeError("index_select", expected="an integer index", got=str(places.dtype))
     if places.ndim > 1:
         raise ShapeError("index_select", expected="an index with one axis", got=str(places.shape))
-    if places.size and (places.min() < 0 or places.max() >= length):
-        got = f"{int(places.min())} to {int(places.max())}"
-        raise ArgumentError("index_select", expected=f"indices in [0, {length})", got=got)
+    check_range("index_select", places, length)
     return input[_along(axis, places)]  # type: ignore[index]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from minidl import kernels
 from minidl._tensor import Tensor
+from minidl.backend.arrays import on_device_of
 from minidl.optim.counters import count_step, scalar
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.settings import check_numbers
@@ -75,5 +76,6 @@ class Adagrad(Optimizer):
         """The sum of squares; as in torch, what it begins with is the constructor's value for every group."""
         total, fresh = self.buffer(parameter, "sum")
         if fresh:
-            total.fill(self.defaults["initial_accumulator_value"])
+            with on_device_of(total):
+                total.fill(self.defaults["initial_accumulator_value"])
         return total

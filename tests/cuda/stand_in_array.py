@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from stand_in import Device, StandIn
-from stand_in_memory import Memory, owned
+from stand_in_memory import Memory, capture_forbids, owned
 
 __all__ = ["compute", "host_value", "into", "ndarray"]
 
@@ -110,20 +110,20 @@ class ndarray:
         return self.reshape(-1)
 
     def __getitem__(self, index: Any) -> ndarray:
-        place = _wrapped(self.shape, index)
+        place = _index(index)
         arrays = [part for part in _parts(place) if isinstance(part, np.ndarray)]
         if not arrays:  # with an Ellipsis at the end NumPy gives an array, never a scalar
             return self._view(self._array[place if ... in _parts(place) else (*_parts(place), ...)])
         if any(part.dtype == bool for part in arrays):
             StandIn.now.synchronized("boolean indexing")
         mine = host_value(self)
-        return compute(lambda: mine[place])
+        return compute(lambda: mine[_wrapped(mine.shape, place)])
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        place, values, mine = _wrapped(self.shape, index), host_value(value), host_value(self)
+        place, values, mine = _index(index), host_value(value), host_value(self)
 
         def write() -> None:
-            mine[place] = values
+            mine[_wrapped(mine.shape, place)] = values
 
         StandIn.now.work(write, mine)
 
@@ -156,8 +156,8 @@ class ndarray:
             target, index, values = inputs
             if target.dtype.name not in _ATOMIC:
                 raise TypeError("scatter_add only supports int32, float16, float32, float64, uint32, uint64")
-            place, added = _wrapped(target.shape, index), host_value(values)
-            return StandIn.now.work(lambda: ufunc.at(target._array, place, added), target._array)
+            place, added, mine = _index(index), host_value(values), target._array
+            return StandIn.now.work(lambda: ufunc.at(mine, _wrapped(mine.shape, place), added), mine)
         if method != "__call__":
             return NotImplemented
         if unknown := set(options) - {"dtype", "casting"}:
@@ -181,8 +181,8 @@ def _parts(index: Any) -> tuple[Any, ...]:
 
 
 def _wrapped(shape: tuple[int, ...], index: Any) -> Any:
-    """An index as NumPy takes it, for an array of this shape; places outside go round to its other end, as in CuPy."""
-    parts = _parts(_index(index))
+    """An index for an array of this shape; places outside go round to its other end, as in CuPy."""
+    parts = _parts(index)
     taken = [0 if p is None or p is Ellipsis else p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else 1
              for p in parts]  # fmt: skip
     axis, result = 0, []
@@ -201,6 +201,8 @@ def _index(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_index(i) for i in index)
     if isinstance(index, (np.ndarray, list)) and np.ndim(index):
+        if StandIn.now.stream.is_capturing():
+            raise capture_forbids("a copy from pageable memory of the host")
         StandIn.now.to_device.append(np.asarray(index).nbytes)
         return np.asarray(index)
     return index._array if isinstance(index, ndarray) else index

@@ -196,3 +196,41 @@ def test_mixing_devices_names_both(install: Callable[..., StandIn]) -> None:
         net(minidl.ones(4, 3, device="gpu"))
     with pytest.raises(DeviceError, match="expected all tensors on one device"):
         nn.functional.cross_entropy(minidl.ones(4, 3, device="gpu"), minidl.zeros(4, dtype=minidl.int64))
+
+
+OPTIMIZERS = [
+    name for name, kind in vars(optim).items()
+    if isinstance(kind, type) and issubclass(kind, optim.Optimizer) and kind is not optim.Optimizer
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_on_the_second_of_two(name: str, captured: bool, install: Callable[..., StandIn]) -> None:
+    install(2)  # the first is the current one, and stays it
+
+    def run(device: str) -> list[Any]:
+        minidl.manual_seed(0)
+        net = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Dropout(0.2), nn.Linear(4, 3)).to(device)
+        optimizer = getattr(optim, name)(net.parameters(), lr=0.01)
+        average = optim.swa_utils.AveragedModel(net)
+
+        def step(x: Any, y: Any) -> Any:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            return loss
+
+        train = minidl.capture(step) if captured else step
+        x = minidl.from_numpy(np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)).to(device)
+        y = minidl.tensor([0, 1, 2, 0, 1, 2], device=device)
+        losses = []
+        for _ in range(5):
+            losses.append(train(x, y).item())
+            average.update_parameters(net)
+        return [losses, *[p.detach().cpu().numpy() for p in average.parameters()]]
+
+    for got, expected in zip(run("gpu:1"), run("cpu")):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
