@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison import agree, both_orders, orders
+from comparison import agree, orders
 from emulator import Emulator
 from kernels.arrays import normal
 
@@ -76,13 +76,3 @@ def test_gelu(emulator: Emulator, dtype: Any) -> None:
         x = values(shape, dtype)
         agree(emulator, special.gelu_forward, plain_special.gelu_forward, x)
         agree(emulator, special.gelu_backward, plain_special.gelu_backward, values(shape, dtype), x)
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-def test_bias_and_rectifier_in_one(emulator: Emulator, dtype: Any) -> None:
-    for shape in [(3, 5, 4, 7), (4, 3), (0, 2, 3, 3)]:
-        bias = normal(shape[1], seed=1, dtype=dtype)
-        for x in orders(values(shape, dtype)):
-            y = both_orders(emulator, lambda x=x, bias=bias: cuda.bias_relu_forward(x, bias))
-            by_channel = bias.reshape(-1, *(1,) * (x.ndim - 2))  # (C,) -> (C, 1, 1)
-            np.testing.assert_array_equal(y, plain.relu_forward(x + by_channel))

@@ -49,18 +49,6 @@ extern "C" __global__ void sigmoid_backward(DENSE const real *__restrict__ grad,
     EACH_ELEMENT(i, size) dx[i] = grad[i] * (y[i] * (1 - y[i]));
 }
 
-// y = max(x + bias, 0), one bias for each channel of x (C, pixels): a convolution's bias and its activation in one
-// pass.
-extern "C" __global__ void bias_relu_forward(CHANNELS_OUTERMOST const real *__restrict__ x,
-                                             C_ORDER const real *__restrict__ bias,
-                                             CHANNELS_OUTERMOST real *__restrict__ y, int pixels, int blocks_each) {
-    int channel = blockIdx.x / blocks_each;
-    int pixel = blockIdx.x % blocks_each * blockDim.x + threadIdx.x;
-    if (pixel >= pixels) return;
-    real value = x[(long long)channel * pixels + pixel] + bias[channel];
-    y[(long long)channel * pixels + pixel] = value < 0 ? (real)0 : value;
-}
-
 // Softmax along the last axis, or with `logarithm` its logarithm: one warp for each row of `length` numbers. The lanes
 // read neighbouring numbers; three passes over the row, of which the second and third find it in the cache.
 extern "C" __global__ void softmax_rows(C_ORDER const real *__restrict__ x, C_ORDER real *__restrict__ y,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.kernels.cuda.layout import contiguous, dense, in_order_of, to_channels_outermost
+from minidl.kernels.cuda.layout import contiguous, dense, in_order_of
 from minidl.kernels.cuda.shared import THREADS, WARP, blocks, empty, empty_like, program
 
 __all__ = [
-    "bias_relu_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "log_softmax_forward",
@@ -71,16 +70,6 @@ def sigmoid_forward(x: Any) -> Any:
 
 def sigmoid_backward(grad: Any, y: Any) -> Any:
     return _backward("sigmoid_backward", grad, y)
-
-
-def bias_relu_forward(x: Any, bias: Any) -> Any:
-    """max(x + bias, 0) with one bias (C,) for each channel of x (N, C, ...), for a convolution without its own."""
-    x = to_channels_outermost(x)
-    y = empty_like(x)
-    pixels = x.size // max(x.shape[1], 1)
-    each = blocks(pixels)
-    CUDA.launch("bias_relu_forward", x.shape[1] * each, THREADS, x, contiguous(bias), y, pixels, each)
-    return y
 
 
 def _softmax(x: Any, dim: int, logarithm: bool) -> Any:
