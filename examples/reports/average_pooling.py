@@ -120,7 +120,7 @@ REPORT = Report(
             36,
             seed=1,
             assumed=("the setting of 003-k333 with another seed",),
-            comment="one setting, two runs: 003-k333 and this have 83.0 and 82.1 % in the report, 83.5 and 84.3 % here.",
+            comment="one setting, two runs: 003-k333 and this have 83.0 and 82.1 % in the report, here 83.5, 84.3 %.",
         ),
         Alias("003-batch16", "batches of 16", "003-augment", Reported("test_accuracy", 0.8197)),
         _row(
