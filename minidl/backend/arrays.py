@@ -73,7 +73,7 @@ def check_copy_from_host() -> None:
 
 
 def made_on(device: Device, make: Callable[[Any], Any]) -> Any:
-    """``make(library)`` with the library of a device, on that device: nothing is copied from the host."""
+    """``make(library)`` with the library of a device, computed on that device."""
     if device.type == "cpu":
         return make(np)
     gpu.require(device.index)
