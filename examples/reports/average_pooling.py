@@ -66,7 +66,15 @@ REPORT = Report(
     "003",
     "three convolutions with average pooling",
     (
-        _row("003-augment", "random crop and flip, batches of 16", (0.8660, 0.8241, 0.8197), 31, batch_size=16),
+        _row(
+            "003-augment",
+            "random crop and flip, batches of 16",
+            (0.8660, 0.8241, 0.8197),
+            31,
+            batch_size=16,
+            comment="in the 29th epoch, its best, ours has the report's training accuracy (86.4 %) and 84.6 % in "
+            "validation, where the report has 82.4 %; the report does not say what would explain it.",
+        ),
         _row(
             "003-noaugment",
             "no augmentation, batches of 16",
