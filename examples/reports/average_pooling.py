@@ -155,7 +155,15 @@ REPORT = Report(
             33,
             optimizer=Optimizer("SGD", 0.001, {"momentum": 0.9}),
         ),
-        _row("003-adagrad", "Adagrad", (0.7520, 0.7262, 0.7192), 43, optimizer=Optimizer("Adagrad", 0.001)),
+        _row(
+            "003-adagrad",
+            "Adagrad",
+            (0.7520, 0.7262, 0.7192),
+            43,
+            optimizer=Optimizer("Adagrad", 0.001),
+            comment="in the 37th epoch, with 75.1 % in training as in the report's 43rd, ours has 73.8 % in "
+            "validation; it improves to the end, as five epochs without a better one never come.",
+        ),
         _row("003-rmsprop", "RMSprop", (0.8824, 0.8258, 0.8206), 25, optimizer=Optimizer("RMSprop", 0.001)),
         Study(
             "003-tsne",
