@@ -78,7 +78,7 @@ def comparison(
 def _legend(figure: Any, panels: Any, most: int) -> None:
     """The names of all lines, once, below the panels, where they hide none: in one row, or in rows of ``most``."""
     lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    wide = [len(name) + 6 for name in lines]
+    wide = [len(name) + 9 for name in lines]
     columns = len(wide) if sum(wide) <= LETTERS else max(1, min(most, LETTERS // max(wide)))
     figure.legend(
         lines.values(),

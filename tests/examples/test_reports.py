@@ -164,7 +164,7 @@ def test_what_counts_as_agreement(reported: Reported, ours: float, allowed: floa
 def test_published_results(name: str) -> None:
     """Whole runs of the settings as they are recorded, small files, and a word where ours is below the report."""
     result, row = RESULTS[name], ROWS[name]
-    assert (PUBLISHED / f"{name}.json").stat().st_size < 16_000
+    assert (PUBLISHED / f"{name}.json").stat().st_size < 24_000  # 100 epochs are 20,000
     if isinstance(row, Study):
         assert all((PUBLISHED / f"{picture}.png").exists() for picture in row.pictures)
         return
