@@ -246,3 +246,13 @@ def test_make_grid_of_lists_and_bytes_and_bad_calls() -> None:
         plot.make_grid(minidl.ones(2, 3, 2, 2), normalize=True, value_range=(1, 0))
     with pytest.raises(minidl.DTypeError, match="floats"):
         plot.make_grid(minidl.from_numpy(x), normalize=True)
+
+
+def test_the_names_of_runs_fit_below_the_panels(tmp_path: Path) -> None:
+    names = ["003-adam: Adam", "003-sgd: SGD with momentum 0.9", "003-adagrad: Adagrad", "003-rmsprop: RMSprop"]
+    runs = {name: [0.5, 0.25] for name in names}
+    picture = np.asarray(Image.open(plot.comparison(tmp_path / "c.png", runs, runs)).convert("L"))
+    below = picture[-60:]
+    assert below.min() < 128, "the names"
+    assert (below[:, :3] == 255).all()
+    assert (below[:, -3:] == 255).all()
