@@ -15,11 +15,11 @@ from typing import Any
 from minidl._tensor import Tensor
 from minidl.autograd.function import Function
 from minidl.autograd.modes import state
-from minidl.backend.arrays import is_array, is_gpu_array, on_device_of
+from minidl.backend.arrays import is_array, is_gpu_array
 from minidl.backend.random import Stream
 from minidl.errors import DTypeError, GraphError
 from minidl.fusion import fuse
-from minidl.gpu_capture import GraphSteps
+from minidl.gpu_capture import GraphSteps, copied
 from minidl.tape import Accumulate, Assign, Call, Drawn, Operation, Place, Write, accumulate, places_in
 
 __all__ = ["Captured", "capture"]
@@ -218,22 +218,10 @@ def _result(result: Any, recorder: _Recorder) -> Any:
     )
 
 
-def _copy_of(array: Any) -> Tensor:
-    with on_device_of(array):
-        return Tensor(array.copy())
-
-
 def _copy(result: Any, values: list[Any]) -> Any:
     if isinstance(result, Place):
-        return _copy_of(values[result])
+        return Tensor(values[result].copy())
     return tuple(_copy(item, values) for item in result) if isinstance(result, tuple) else result
-
-
-def _copied(result: Any) -> Any:
-    """What the recorded step itself returned, as a replay would return it."""
-    if isinstance(result, Tensor):
-        return _copy_of(result.data)
-    return tuple(_copied(item) for item in result) if isinstance(result, (tuple, list)) else result
 
 
 class Captured:
@@ -278,7 +266,7 @@ class Captured:
         finally:
             state.recorder = None
         programs.append(_Program(recorder, result))
-        return _copied(result)
+        return copied(result)
 
 
 def capture(step: Callable[..., Any]) -> Captured:

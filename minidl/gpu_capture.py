@@ -21,7 +21,7 @@ from minidl.backend.cublas import get_float32_matmul_precision
 from minidl.backend.graph import Recording, condition
 from minidl.errors import DTypeError
 
-__all__ = ["GraphSteps"]
+__all__ = ["GraphSteps", "copied"]
 
 WARM_STEPS = 2  # the first makes buffers and compiles, the second finds memory where it will lie from now on
 
@@ -195,7 +195,7 @@ class _Program:
     def warm(self, step: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Any:
         """An ordinary step, under the rules of a captured one."""
         self.warm_steps += 1
-        return _copied(self.recording.warm(lambda: _listened(_Notes(arguments), step, arguments)))
+        return copied(self.recording.warm(lambda: _listened(_Notes(arguments), step, arguments)))
 
     def record(self, step: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Any:
         """Record the step, and do it."""
@@ -221,7 +221,7 @@ class _Program:
                 else:
                     argument._grad.data += fixed._grad.data
                     argument._grad._bump()
-        return _copied(self._result)
+        return copied(self._result)
 
 
 def _listened(notes: _Notes, step: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Any:
@@ -245,10 +245,11 @@ def _checked(result: Any) -> Any:
     )
 
 
-def _copied(result: Any) -> Any:
+def copied(result: Any) -> Any:
+    """What a step returned, for its caller to keep: its tensors copied, without their graph."""
     if isinstance(result, Tensor):
         return Tensor(result.data.copy())
-    return tuple(_copied(item) for item in result) if isinstance(result, tuple) else result
+    return tuple(copied(item) for item in result) if isinstance(result, (tuple, list)) else result
 
 
 class GraphSteps:

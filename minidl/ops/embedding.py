@@ -41,7 +41,6 @@ class Embedding(Function):
         return ScatterAdd.evaluate(grad, index=indices, shape=self.shape), None
 
 
-@on_its_device
 def embedding(
     input: T,
     weight: Any,

@@ -18,6 +18,7 @@ from minidl.ops.values import check_range
 __all__ = ["gather", "scatter", "scatter_add"]
 
 
+@on_its_device
 def _places(who: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
     """The index that stands for an index tensor along one axis: an array for every axis, (i, j, k) -> i, index, k."""
     require_tensor(who, input, index)
@@ -41,7 +42,6 @@ def _places(who: str, input: Any, dim: int, index: Any) -> tuple[Any, ...]:
 
 
 @numpy_names
-@on_its_device
 def gather(input: T, dim: int, index: Any, *, sparse_grad: bool = False) -> T:
     """result[i, j, k] = input[index[i, j, k], j, k] for dim=0, and so on for other axes.
 
@@ -69,7 +69,6 @@ def _source(who: str, input: Any, index: Any, src: Any) -> Any:
 
 
 @numpy_names
-@on_its_device
 def scatter(input: T, dim: int, index: Any, src: Any) -> T:
     """A copy of input with result[index[i, j, k], j, k] = src[i, j, k] for dim=0, and so on for other axes.
 
@@ -85,7 +84,6 @@ def scatter(input: T, dim: int, index: Any, src: Any) -> T:
 
 
 @numpy_names
-@on_its_device
 def scatter_add(input: T, dim: int, index: Any, src: Any) -> T:
     """A copy of input with src[i, j, k] added to result[index[i, j, k], j, k] for dim=0, and so on for other axes.
 

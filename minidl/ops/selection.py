@@ -9,6 +9,7 @@ from minidl.backend.arrays import check_same_device, namespace, on_its_device
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.ops.broadcasting import broadcast_shape
 from minidl.ops.choice import where
+from minidl.ops.indexing import Index
 from minidl.ops.joining import stack
 from minidl.ops.keywords import numpy_names
 from minidl.ops.promotion import as_integer, cast, require_tensor
@@ -68,7 +69,6 @@ def unbind(input: T, dim: int = 0) -> tuple[T, ...]:
 
 
 @numpy_names
-@on_its_device
 def index_select(input: T, dim: int, index: Any) -> T:
     """The elements at the places ``index`` of an axis: a copy; a place taken several times collects the gradients.
 
@@ -84,7 +84,7 @@ def index_select(input: T, dim: int, index: Any) -> T:
     if places.ndim > 1:
         raise ShapeError("index_select", expected="an index with one axis", got=str(places.shape))
     check_range("index_select", places, length)
-    return input[_along(axis, places)]  # type: ignore[index]
+    return Index.apply(input, index=_along(axis, places))
 
 
 def _check_mask(who: str, input: Any, mask: Any) -> None:
