@@ -1,9 +1,10 @@
 """minidl against PyTorch on one GPU:  python -m benchmarks.gpu --out DIR [PART ...]
 
 Parts, in their order of worth, each of at most eight minutes: `tests` (the tests that need a GPU), `steps` (training
-steps of W1 to W6: minidl eager and captured, PyTorch eager), `epochs` (examples/cifar_cnn.py until 80 % of the test
-images are right), `costs` (of a launch, of a node of a graph, of every kernel against its floors), `compile` (the steps
-again, with torch.compile). Without a name all of them. Needs a GPU, CuPy and torch with CUDA; nothing is installed.
+steps of W1 to W6: minidl eager and captured, PyTorch eager), `epochs` (examples/cifar_cnn.py, eager and captured, until
+80 % of the test images are right), `costs` (of a launch, of a node of a graph, of every kernel against its floors),
+`compile` (the steps again, with torch.compile). Without a name all of them. Needs a GPU, CuPy and torch with CUDA;
+nothing is installed.
 
 DIR/gpu.json and DIR/gpu.txt are written anew after every part. Exit status: 0 done, 1 a part failed, 2 no GPU.
 """
@@ -134,18 +135,26 @@ def _tests(out: Path) -> dict[str, Any]:
 
 
 def _epochs(out: Path) -> dict[str, Any]:
-    """The example on CIFAR-10 (without it on shapes, which is said), and after how many seconds 80 % were right."""
-    folder = out / "cifar_cnn"
-    command = [sys.executable, "examples/cifar_cnn.py", "--device", "gpu", "--epochs", "12", "--out", str(folder)]
+    """The example on CIFAR-10 (without it on shapes, which is said), eager and captured, and after how many seconds
+    80 % were right."""
+    runs = [_example(out / "cifar_cnn"), _example(out / "cifar_cnn_captured", "--capture")]
+    failures = [run["failure"] for run in runs if run["failure"]]
+    text = "\n\n".join(run.pop("text") for run in runs)
+    return {"text": text, "failure": failures[0] if failures else None, "runs": runs}
+
+
+def _example(folder: Path, *more: str) -> dict[str, Any]:
+    """One run of the example."""
+    shown = " ".join(["examples/cifar_cnn.py --device gpu", *more])
+    command = [sys.executable, *shown.split(), "--epochs", "12", "--out", str(folder)]
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
-        return {"text": f"examples/cifar_cnn.py --device gpu\n\n{done.stderr.strip()}", "failure": "the example failed"}
+        return {"text": f"{shown}\n\n{done.stderr.strip()}", "failure": f"{shown} failed"}
     (history,) = folder.glob("history-*.json")
-    document = json.loads(history.read_text(encoding="utf-8"))
-    epochs = document["epochs"] if isinstance(document, dict) and "epochs" in document else document
+    epochs = json.loads(history.read_text(encoding="utf-8"))["epochs"]
     rows, total, reached = [], 0.0, None
     for number, epoch in enumerate(epochs, 1):
         total += epoch["seconds"]
@@ -154,9 +163,11 @@ def _epochs(out: Path) -> dict[str, Any]:
         rows.append([str(number), f"{epoch['seconds']:.2f}", f"{total:.1f}", f"{100 * epoch['test_accuracy']:.1f} %"])
     name = history.stem.removeprefix("history-")
     found = f"{100 * WANTED:.0f} % " + (f"after {reached:.1f} s of training" if reached else "not reached")
-    title = f"examples/cifar_cnn.py --device gpu on {name}: {found}; {seconds:.1f} s with everything"
+    title = f"{shown} on {name}: {found}; {seconds:.1f} s with everything"
     text = "\n".join([title, "", report.table(["epoch", "seconds", "in all", "test accuracy"], rows)])
-    return {"text": text, "failure": None, "data": name, "seconds to 80 %": reached, "epochs": epochs}
+    return {
+        "text": text, "failure": None, "command": shown, "data": name, "seconds to 80 %": reached, "epochs": epochs
+    }  # fmt: skip
 
 
 def _text(outcome: dict[str, Any]) -> str:

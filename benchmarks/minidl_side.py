@@ -10,10 +10,8 @@ import numba
 import minidl
 from benchmarks import workloads
 from benchmarks.workloads import Column, Workload
-from minidl import kernels
+from minidl import kernels, train
 from minidl.data import Augmentation, DataLoader, ImageDataset
-from minidl.nn import functional as F
-from minidl.train import RunningFigures
 
 
 def set_threads(column: Column, threads: int) -> None:
@@ -40,23 +38,14 @@ def _network(workload: Workload, dropout: bool) -> Any:
     return network.train()
 
 
-def _step(
-    column: Column, workload: Workload, network: Any, learning_rate: float
-) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _step(column: Column, workload: Workload, network: Any, learning_rate: float) -> train.Step:
     if workload.optimizer == "SGD":
         optimizer: Any = minidl.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9)
     else:
         optimizer = minidl.optim.Adam(network.parameters(), lr=learning_rate)
 
-    def step(images: Any, labels: Any) -> tuple[Any, Any]:
-        optimizer.zero_grad()
-        outputs = network(images)
-        loss = F.cross_entropy(outputs, labels)
-        loss.backward()
-        optimizer.step()
-        return loss, outputs
-
-    return minidl.capture(step) if column.captured else step  # type: ignore[attr-defined]
+    step = train.training_step(network, optimizer)
+    return minidl.capture(step) if column.captured else step
 
 
 def training_step(column: Column, workload: Workload, dropout: bool, learning_rate: float) -> Callable[[], Any]:
@@ -72,13 +61,6 @@ def epoch(column: Column, images: int) -> Callable[[], float]:
     pixels, classes = workloads.training_images(images)
     dataset = ImageDataset(pixels, classes, workloads.MEAN, workloads.STD, Augmentation(crop_padding=4, flip=0.5))
     loader = DataLoader(dataset, workload.batch, shuffle=True)
-    step = _step(column, workload, _network(workload, dropout=True), workload.learning_rate)
-
-    def run() -> float:
-        figures = RunningFigures()
-        for batch, labels in loader:
-            loss, outputs = step(batch, labels)
-            figures.add(loss, outputs, labels)
-        return figures.loss
-
-    return run
+    network = _network(workload, dropout=True)
+    step = _step(column, workload, network, workload.learning_rate)
+    return lambda: train.train_epoch(network, loader, step).loss

@@ -7,7 +7,7 @@ and mirrored at random. Without CIFAR-10 on the machine it trains on `shapes`, w
 
 from __future__ import annotations
 
-from command_line import Example, Options, load_data, make_optimizer, start
+from command_line import Example, Options, load_data, make_optimizer, make_step, start
 from reporting import Run, predict_images
 
 import minidl
@@ -40,10 +40,11 @@ def main(options: Options) -> None:
     train_loader = DataLoader(train_set, options.batch_size, shuffle=True, drop_last=alone)
     test_loader = DataLoader(test_set, batch_size=200)
     optimizer = make_optimizer(options, model)
+    step = make_step(options, model, optimizer)
 
     run = Run(options, data, model, optimizer, train_loader)
     for _ in run.epochs():
-        trained = train_epoch(model, train_loader, optimizer, progress=run.progress("training", len(train_set)))
+        trained = train_epoch(model, train_loader, step, progress=run.progress("training", len(train_set)))
         tested = evaluate(model, test_loader, progress=run.progress("testing", len(test_set)))
         run.finish_epoch(trained, tested)
     run.finish(test_loader)

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import minidl
-from minidl import nn, optim
+from minidl import nn, optim, train
 from minidl.data import ImageData, cifar10, is_available, mnist, shapes
 
 TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "shapes": "shapes"}
+CAPTURE_HELP = (
+    "record the training step once and replay it (minidl.capture): faster; on a CPU the first step after --resume then "
+    "rounds as it does without"
+)
 LEARNING_RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}
 
 
@@ -62,6 +66,7 @@ class Options:
     seed: int
     out: Path
     resume: bool
+    capture: bool
     predict: list[Path]
     settings: dict[str, Any]  # those of the example's own options
     finished: int = 0  # epochs that are safely on the disk
@@ -148,6 +153,7 @@ def _parser(example: Example, description: str) -> argparse.ArgumentParser:
     add("--seed", type=integer(0), metavar="N", help="of initial weights, order and augmentation (default: 0)")
     add("--out", type=Path, metavar="FOLDER", help=f"for all results (default: runs/{example.name}-DATA)")
     add("--resume", action="store_true", help="go on after the last finished epoch of the run in --out")
+    add("--capture", action="store_true", help=CAPTURE_HELP)
     add("--predict", nargs="+", type=Path, default=[], metavar="IMAGE", help="classify images by the weights in --out")
     if example.add_options is not None:
         example.add_options(parser)
@@ -211,6 +217,7 @@ def _options(given: argparse.Namespace, example: Example) -> Options:
         seed=chosen["seed"],
         out=out,
         resume=given.resume,
+        capture=given.capture,
         predict=given.predict,
         settings={name: chosen[name] for name in example.settings},
     )
@@ -315,3 +322,9 @@ def make_optimizer(options: Options, model: nn.Module) -> optim.Optimizer:
         raise BadInput(f"--momentum: {options.optimizer} has none; leave it out, or choose --optimizer sgd.")
     kind = optim.Adam if options.optimizer == "adam" else optim.AdamW
     return kind(parameters, lr=options.lr)
+
+
+def make_step(options: Options, model: nn.Module, optimizer: optim.Optimizer) -> train.Step:
+    """What training does with a batch; recorded and replayed with --capture."""
+    step = train.training_step(model, optimizer)
+    return minidl.capture(step) if options.capture else step

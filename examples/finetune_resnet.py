@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from command_line import BadInput, Example, Options, integer, load_data, make_optimizer, share, start
+from command_line import BadInput, Example, Options, integer, load_data, make_optimizer, make_step, share, start
 from pretrained import IMAGENET_MEAN, IMAGENET_STD, RESNETS, freeze, load_imagenet_weights, make_resnet
 from reporting import Run, about_weights, predict_images
 
@@ -69,12 +69,13 @@ def main(options: Options) -> None:
     train_loader = DataLoader(train_set, options.batch_size, shuffle=True, drop_last=alone, num_workers=ahead)
     test_loader = DataLoader(test_set, batch_size=50)
     optimizer = make_optimizer(options, model)
+    step = make_step(options, model, optimizer)
 
     run = Run(options, data, model, optimizer, train_loader)
     trained_part = "the last layer alone trains" if settings["freeze"] else "all layers train"
     options.say(f"{settings['model']} from {settings['weights']}, images {settings['size']} wide, {trained_part}")
     for _ in run.epochs():
-        trained = train_epoch(model, train_loader, optimizer, progress=run.progress("training", len(train_set)))
+        trained = train_epoch(model, train_loader, step, progress=run.progress("training", len(train_set)))
         tested = evaluate(model, test_loader, progress=run.progress("testing", len(test_set)))
         run.finish_epoch(trained, tested)
     run.finish(test_loader)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from command_line import BadInput, Parser, choose_device, fail, integer, positive, prepare_process
+from command_line import CAPTURE_HELP, BadInput, Parser, choose_device, fail, integer, positive, prepare_process
 from reporting import check_folder
 from reports.catalogue import REPORTS, ROWS, UnknownRow, find, in_order, trained_by
 from reports.figures import percent
@@ -281,7 +281,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--weights", type=Path, metavar="FILE", help="your ImageNet weights for 004-resnet50, as finetune_resnet.py")
     add("--points", type=integer(50), default=5000, metavar="N", help="images in an embedding (default: 5000)")
     add("--publish", action="store_true", help="put the finished rows' results into the repository, and RESULTS.md")
-    add("--capture", action="store_true", help="record the training step once and replay it (minidl.capture)")
+    add("--capture", action="store_true", help=CAPTURE_HELP)
     given = parser.parse_args(arguments)
     if given.resume and given.again:
         raise BadInput("--resume and --again exclude one another (--help lists all options)")

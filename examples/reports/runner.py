@@ -16,7 +16,7 @@ import numpy as np
 from pretrained import load_imagenet_weights
 
 import minidl
-from minidl import nn, optim, train
+from minidl import optim, train
 from minidl.data import DataLoader, ImageData
 from minidl.nn import functional as F
 from reports.figures import compare, summarize
@@ -79,9 +79,8 @@ class Training:
         if row.pretrained and options.weights is not None:
             self.history.about["weights"] = options.weights.name
         self.running: list[list[float]] = []
-        self.step = _step(self.model, self.optimizer, _training_loss(row))
-        if options.capture:
-            self.step = minidl.capture(self.step)
+        step = train.training_step(self.model, self.optimizer, _training_loss(row))
+        self.step = minidl.capture(step) if options.capture else step
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -217,18 +216,6 @@ def _take_up(training: Training, epochs: int) -> None:
             training.load(shorter)
             done = len(training.history)
             options.say(f"{row.name} | its first {done} epochs are those of {row.begins_like}, bit for bit: taken over")
-
-
-def _step(model: nn.Module, optimizer: optim.Optimizer, loss_function: Loss) -> Callable[..., Any]:
-    def step(images: minidl.Tensor, labels: minidl.Tensor) -> tuple[minidl.Tensor, minidl.Tensor]:
-        optimizer.zero_grad()
-        outputs = model(images)
-        loss = loss_function(outputs, labels)
-        loss.backward()
-        optimizer.step()
-        return loss, outputs
-
-    return step
 
 
 def _loss(row: Row) -> Loss:

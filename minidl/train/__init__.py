@@ -3,7 +3,7 @@
 from minidl.train.checkpoint import load_checkpoint, read_notes, save_checkpoint
 from minidl.train.early_stopping import EarlyStopping
 from minidl.train.history import History
-from minidl.train.loop import Figures, RunningFigures, evaluate, predict, train_epoch
+from minidl.train.loop import Figures, RunningFigures, Step, evaluate, predict, train_epoch, training_step
 from minidl.train.metrics import accuracy, classification_report, confusion_matrix
 from minidl.train.progress import Progress
 from minidl.train.weights import load, load_metadata, save
@@ -14,6 +14,7 @@ __all__ = [
     "History",
     "Progress",
     "RunningFigures",
+    "Step",
     "accuracy",
     "classification_report",
     "confusion_matrix",
@@ -26,4 +27,5 @@ __all__ = [
     "save",
     "save_checkpoint",
     "train_epoch",
+    "training_step",
 ]

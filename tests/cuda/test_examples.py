@@ -78,7 +78,7 @@ def test_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any,
         x_test=data.x_test[..., 0], y_test=data.y_test.astype(np.uint8),
     )  # fmt: skip
     run = Runner(monkeypatch, capsys, tmp_path)
-    for epochs, more in ((1, ()), (2, ("--resume",))):
+    for epochs, more in ((1, ()), (2, ("--resume", "--capture"))):
         result = run("mnist_cnn", "--device", "gpu", "--data-dir", tmp_path, "--epochs", epochs, *more)
         assert result.status == 0, result.err
         assert "on gpu:0, matrix products in TF32" in result.out

@@ -149,7 +149,7 @@ def test_out_of_memory_is_one_sentence_and_leaves_the_weights(cupy: StandIn, mon
 
     monkeypatch.setattr(cupy, "allocated", full)
     with pytest.raises(DeviceError) as caught:
-        minidl.train.train_epoch(net, DataLoader(data, 2), optimizer)
+        minidl.train.train_epoch(net, DataLoader(data, 2), minidl.train.training_step(net, optimizer))
     assert "expected enough memory on the GPU, got none left" in str(caught.value)
     assert "Use a smaller batch size" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -21,7 +21,7 @@ from minidl.data import Augmentation, DataLoader, ImageDataset, Subset, TensorDa
 from minidl.errors import ArgumentError, DeviceError
 from minidl.gpu_capture import GraphSteps
 from minidl.nn import functional as F
-from minidl.train import evaluate, predict, train_epoch
+from minidl.train import evaluate, predict, train_epoch, training_step
 
 STEPS = 5
 USUAL = Augmentation(crop_padding=4, flip=0.5)
@@ -64,7 +64,7 @@ def run(name: str, device: str, cupy: StandIn) -> tuple[list[Any], Any, Any, Any
         return losses[-1]
 
     with cupy.counting() as copied:
-        figures = train_epoch(net, loader, optimizer, loss_function)
+        figures = train_epoch(net, loader, training_step(net, optimizer, loss_function))
     return [loss.item() for loss in losses], figures, net, copied
 
 

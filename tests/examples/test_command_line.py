@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -147,6 +147,26 @@ def test_resumed_equals_uninterrupted(run: Runner, data_dir: Path, name: str, op
     assert again.status == 0
     assert "after 3 epochs" in again.out
     assert weights(Path("parts")) == weights(Path("whole"))
+
+
+def test_captured_equals_eager(run: Runner, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same figures but for rounding, and a recording for whole batches and one for the last."""
+    steps, capture = [], minidl.capture
+
+    def recorded(step: Any) -> Any:
+        steps.append(capture(step))
+        return steps[-1]
+
+    monkeypatch.setattr(minidl, "capture", recorded)
+    losses = []
+    for more in ((), ("--capture",)):
+        result = run("mnist_cnn", "--data-dir", data_dir, "--device", "cpu", "--epochs", 2, "--out", "o", *more)
+        assert result.status == 0, result.err
+        epochs = json.loads(Path("o/history-mnist.json").read_text())["epochs"]
+        losses.append([epoch[name] for epoch in epochs for name in ("train_loss", "test_loss")])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    (step,) = steps
+    assert step.recordings == 2
 
 
 def in_a_process(name: str, *arguments: object) -> subprocess.Popen[str]:

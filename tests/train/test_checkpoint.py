@@ -14,7 +14,15 @@ from safetensors import numpy as safetensors_numpy
 import minidl
 from minidl import nn, optim
 from minidl.data import Augmentation, DataLoader, shapes
-from minidl.train import EarlyStopping, History, load_checkpoint, read_notes, save_checkpoint, train_epoch
+from minidl.train import (
+    EarlyStopping,
+    History,
+    load_checkpoint,
+    read_notes,
+    save_checkpoint,
+    train_epoch,
+    training_step,
+)
 from minidl.train.checkpoint import _encode
 
 DATA = shapes(size=16, train=72, test=10)
@@ -48,7 +56,7 @@ class Experiment:
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs):
-            figures = train_epoch(self.model, self.loader, self.optimizer)
+            figures = train_epoch(self.model, self.loader, training_step(self.model, self.optimizer))
             self.history.add(loss=figures.loss, accuracy=figures.accuracy)
 
     def bits(self) -> dict[str, bytes]:

@@ -26,6 +26,7 @@ from minidl.train import (
     evaluate,
     predict,
     train_epoch,
+    training_step,
 )
 
 
@@ -44,7 +45,7 @@ def test_epoch_and_evaluation_equal_torch() -> None:
     model, twin = nn.Linear(6, 3).double(), torch.nn.Linear(6, 3).double()
     twin.load_state_dict({name: torch.from_numpy(value.numpy().copy()) for name, value in model.state_dict().items()})
     x = x.astype(np.float64)
-    figures = train_epoch(model, loader(x, y), optim.SGD(model.parameters(), lr=0.1))
+    figures = train_epoch(model, loader(x, y), training_step(model, optim.SGD(model.parameters(), lr=0.1)))
     step = torch.optim.SGD(twin.parameters(), lr=0.1)
     losses, right = 0.0, 0
     for i in range(0, 50, 16):
@@ -74,7 +75,7 @@ def test_modes_and_graph() -> None:
     seen = []
     model = nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.9))
     model.register_forward_hook(lambda module, args, output: seen.append((module.training, output.requires_grad)))
-    train_epoch(model, loader(x, y), optim.SGD(model.parameters(), lr=0.1))
+    train_epoch(model, loader(x, y), training_step(model, optim.SGD(model.parameters(), lr=0.1)))
     assert set(seen) == {(True, True)}
     seen.clear()
     evaluate(model, loader(x, y))
@@ -109,7 +110,9 @@ def test_no_batch_is_an_error() -> None:
         with pytest.raises(minidl.ArgumentError, match="at least one batch"):
             call()
     with pytest.raises(minidl.ArgumentError, match="train_epoch: expected a loader with at least one batch"):
-        train_epoch(model, empty, optim.SGD(model.parameters(), lr=0.1))
+        train_epoch(model, empty, training_step(model, optim.SGD(model.parameters(), lr=0.1)))
+    with pytest.raises(minidl.ArgumentError, match="expected step to be a function of images and classes, got SGD"):
+        train_epoch(model, empty, optim.SGD(model.parameters(), lr=0.1))  # type: ignore[arg-type]
 
 
 def test_metrics_are_scikit_learns() -> None:
