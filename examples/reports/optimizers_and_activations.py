@@ -24,7 +24,7 @@ ACTIVATIONS = {"leaky": nn.LeakyReLU, "tanh": nn.Tanh}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 
 
-def _row(optimizer: str, activation: str, reported: Reported) -> Row:
+def _row(optimizer: str, activation: str, reported: Reported, comment: str = "") -> Row:
     layer = ACTIVATIONS[activation]
     assumed = ["50 epochs"]
     if optimizer == "sgd":
@@ -46,10 +46,11 @@ def _row(optimizer: str, activation: str, reported: Reported) -> Row:
         also_plain=("all_test",),
         seed=42,
         assumed=tuple(assumed),
+        comment=comment,
     )
 
 
-CURVES = Reported(text="curves")
+CURVES = Reported("all_test_accuracy", text="curves")
 
 REPORT = Report(
     "002",
@@ -58,7 +59,12 @@ REPORT = Report(
         _row("sgd", "leaky", CURVES),
         _row("sgd", "tanh", CURVES),
         _row("adam", "tanh", CURVES),
-        _row("adam", "leaky", Reported("all_test_accuracy", 0.76, text="the best of the four; macro F1 0.76")),
+        _row(
+            "adam",
+            "leaky",
+            Reported("all_test_accuracy", 0.76, text="the best of the four; macro F1 0.76"),
+            comment="it passes the report's 76 % in its 22nd epoch of 50; the report does not say how long it trained.",
+        ),
         Study(
             "002-report",
             "confusion matrix and figures of each class, best model",
@@ -66,6 +72,7 @@ REPORT = Report(
             Reported(text="accuracy 0.76, macro precision 0.77, recall 0.76, F1 0.76"),
             needs=("002-adam-leaky",),
             pictures=("002-report-confusion", "002-report-classes"),
+            comment="of the test images as they are; cropped at random, as in the report, 80.7 % are right.",
         ),
     ),
     comparisons={

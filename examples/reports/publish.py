@@ -111,11 +111,11 @@ def _ours(row: Any, result: dict[str, Any] | None) -> str:
     if result is None:
         pretrained = row.pretrained if isinstance(row, Row) else ""
         return f"needs the user's {pretrained}" if pretrained else "not run yet"
-    figures, comparison = result["figures"], _compared(row, result)
-    if "ours" in comparison:
-        return f"{percent(comparison['ours'], 2)}{_part(comparison['measure'])}"
-    if "test_accuracy" in figures:
-        return percent(figures["test_accuracy"], 2)
+    figures, measure = result["figures"], row.reported.measure or "test_accuracy"
+    if measure in figures:
+        text = f"{percent(figures[measure], 2)}{_part(measure)}"
+        plain = figures.get(measure.replace("_accuracy", "_plain_accuracy"))
+        return text if plain is None else f"{text} (images as they are: {percent(plain, 2)})"
     if "mean" in figures:
         means, deviations = (" ".join(f"{value:.4f}" for value in figures[key]) for key in ("mean", "std_of_images"))
         return f"means {means}, per-image standard deviations {deviations}"

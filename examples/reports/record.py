@@ -68,7 +68,8 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Reported:
-    """What the report says. ``measure`` names our figure that stands beside ``value`` (a fraction in [0, 1]).
+    """What the report says. ``measure`` names our figure that stands beside ``value`` (a fraction in [0, 1]), or beside
+    ``text``; without a name the test accuracy.
 
     ``images``: how many images the figure rests on. ``chance``: the report says that the network does not learn; then
     a higher figure is a difference too. ``text``: the report's finding in words, where it gives no single figure.
