@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     print(report.header(about, settings), flush=True)
 
-    columns = _columns(options, about["minidl"]["capture"])
+    columns = _columns(options)
     names = [column.name for column in columns]
     outcome: dict[str, Any] = {"machine": about, **settings, "steps": [], "epoch": [], "memory": {}, "operations": []}
     if options.operations:
@@ -99,10 +99,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _columns(options: argparse.Namespace, capture: bool) -> list[Column]:
-    columns = [MINIDL]
-    if capture:
-        columns.append(CAPTURED)
+def _columns(options: argparse.Namespace) -> list[Column]:
+    columns = [MINIDL, CAPTURED]
     if options.default_malloc:
         columns.append(workloads.MINIDL_DEFAULT)
     columns += [TORCH, workloads.TORCH_DEFAULT]

@@ -22,7 +22,6 @@ def set_threads(column: Column, threads: int) -> None:
 def facts() -> dict[str, Any]:
     """What a reader of the table wants to know about this side."""
     return {
-        "capture": callable(getattr(minidl, "capture", None)),
         "BLAS": kernels.blas_description(),
         "threads": numba.get_num_threads(),
     }

@@ -20,8 +20,8 @@ from minidl.data import ImageData, cifar10, is_available, mnist, shapes
 
 TITLES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "shapes": "shapes"}
 CAPTURE_HELP = (
-    "record the training step once and replay it (minidl.capture): faster; on a CPU the first step after --resume then "
-    "rounds as it does without"
+    "record the training step once and replay it (minidl.capture): faster; on a CPU, a run that was resumed then "
+    "equals an uninterrupted one up to rounding"
 )
 LEARNING_RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}
 

@@ -97,7 +97,7 @@ def test_the_same_network_passes_in_the_same_process(same_process: Any) -> None:
     assert same_process.main(SHORT) == 0
 
 
-def test_a_column_appears_when_steps_can_be_captured(
+def test_the_steps_of_the_captured_column_are_captured(
     same_process: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorded = []
@@ -106,7 +106,7 @@ def test_a_column_appears_when_steps_can_be_captured(
         recorded.append(step)
         return step
 
-    monkeypatch.setattr(minidl, "capture", capture, raising=False)
+    monkeypatch.setattr(minidl, "capture", capture)
     assert same_process.main(SHORT) == 0
     assert "ratio captured" in capsys.readouterr().out
     assert len(recorded) == 2  # for the check of the losses, and for the time

@@ -24,7 +24,7 @@ from minidl.train.progress import Progress
 __all__ = ["Figures", "RunningFigures", "Step", "evaluate", "predict", "train_epoch", "training_step"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # images, classes -> loss, scores
 
 
 @dataclass(frozen=True)
