@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.autograd.base import T
+from minidl.backend.arrays import namespace, on_its_device
+from minidl.errors import ShapeError
 from minidl.ops.arithmetic import add, div, mul, sub
+from minidl.ops.broadcasting import broadcast_shape
 from minidl.ops.linear_algebra import mm
 from minidl.ops.promotion import require_float, require_tensor
+from minidl.ops.selection import masked_fill
 
 __all__ = ["addcdiv", "addcmul", "addmm", "lerp"]
 
@@ -33,15 +37,26 @@ def addcdiv(input: T, tensor1: Any, tensor2: Any, *, value: float = 1) -> T:
     return add(input, div(tensor1, tensor2), alpha=value)
 
 
+@on_its_device
 def addmm(input: T, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> T:
     """beta * input + alpha * mat1 @ mat2; mat1 (N, M), mat2 (M, P), input broadcasts to the result (N, P).
 
-    With beta 0 the input is not read, so that its NaN do not spread. Source: torch.addmm.
+    A part whose factor is 0 counts as zeros, whatever it holds, so that its NaN do not spread. Raises ShapeError where
+    input has no place in (N, P). Source: torch.addmm.
     """
     require_tensor("addmm", input, mat1, mat2)
     product: Any = mm(mat1, mat2)
-    if alpha != 1:
-        product = mul(product, alpha)
-    if beta == 0:
-        return product
-    return add(product, input if beta == 1 else mul(input, beta))
+    shape = product.data.shape
+    try:
+        fits = broadcast_shape(input.data.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError("addmm", expected=f"an input that broadcasts to {shape}", got=str(input.data.shape))
+    return add(_scaled(input, beta), _scaled(product, alpha))
+
+
+def _scaled(x: Any, factor: float) -> Any:
+    if factor == 0:
+        return masked_fill(x, x._make(namespace(x.data).ones((), bool)), 0)
+    return x if factor == 1 else mul(x, factor)

@@ -210,9 +210,19 @@ COMBINED = [
     ),
     Case(
         "addmm: beta 0",
-        lambda d: (np.full((3, 2), np.nan), d.normal(3, 4), d.normal(4, 2)),
-        lambda m, x, a, b: m.addmm(x.detach(), a, b, beta=0) + 0 * a.sum(),
-        constant=(0,),
+        lambda d: (np.full((3, 1), np.nan), d.normal(3, 4), d.normal(4, 2)),
+        lambda m, x, a, b: m.addmm(x, a, b, beta=0),
+    ),
+    Case(
+        "addmm: both 0",
+        lambda d: (d.normal(3, 2), d.normal(3, 4), d.normal(4, 2)),
+        lambda m, x, a, b: (m.addmm(x, a, b, alpha=0), m.addmm(x, a, b, beta=0, alpha=0)),
+    ),
+    Case(
+        "addmm: alpha 0, NaN",
+        lambda d: (d.normal(2), np.full((3, 4), np.nan), d.normal(4, 2)),
+        lambda m, x, a, b: (m.addmm(x, a, b, alpha=0), m.addmm(x, a, b, beta=-1, alpha=0)),
+        constant=(1, 2),
     ),
 ]
 
@@ -276,6 +286,8 @@ OPERATIONS = [
             Bad("integers to divide", lambda m: m.addcdiv(m.ones(2), m.arange(2), m.arange(2)), r"^addcdiv: .*int64"),
             Bad("no matrix", lambda m: m.addmm(m.ones(1), m.ones(2), m.ones(2, 1)), r"\(2,\)", ShapeError),
             Bad("inner", lambda m: m.addmm(m.ones(1), m.ones(2, 3), m.ones(2, 1)), r"\(2, 1\)", ShapeError),
+            Bad("more axes", lambda m: m.addmm(m.ones(1, 2, 1), m.ones(2, 3), m.ones(3, 1)), r"^addmm: .*\(1, 2, 1\)"),
+            Bad("rows", lambda m: m.addmm(m.ones(4, 1), m.ones(2, 3), m.ones(3, 1), beta=0), r"^addmm: .*\(4, 1\)"),
         ],
     ),
 ]
