@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -229,19 +230,21 @@ def _duration(seconds: float) -> str:
 
 def show_list(out: Path) -> None:
     """Print every row with its network, epochs, the reported figure and ours so far."""
-    print(f"{'row':<22} {'network':<40} {'epochs':>6}  {'reported':<22} ours")
+    print(f"{'row':<22} {'network':<45} {'epochs':>6}  {'reported':<28} ours")
     for report in REPORTS:
         print(f"\n{report.number}: {report.subject}")
         for row in report.rows:
             work = trained_by(row.name)
             result = read_result(Place(out, work.name).result) or read_result(PUBLISHED / f"{work.name}.json")
             network, epochs = (work.network.name, str(work.epochs)) if isinstance(work, Row) else ("", "")
-            print(f"{row.name:<22} {network:<40} {epochs:>6}  {_reported(row):<22} {_ours(row, result)}".rstrip())
+            print(f"{row.name:<22} {network:<45} {epochs:>6}  {_reported(row):<28} {_ours(row, result)}".rstrip())
 
 
 def _reported(row: Any) -> str:
     reported = row.reported
-    return reported.text[:22] if reported.value is None else f"{percent(reported.value)} {_part(reported.measure)}"
+    if reported.value is None:
+        return textwrap.shorten(reported.text, 28, placeholder=" ...")  # the whole stands in RESULTS.md
+    return f"{percent(reported.value)} {_part(reported.measure)}"
 
 
 def _ours(row: Any, result: dict[str, Any] | None) -> str:

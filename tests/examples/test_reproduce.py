@@ -321,7 +321,11 @@ def test_list(run: Runner) -> None:
     assert listed.status == 0
     lines = {line.split()[0]: line for line in listed.out.splitlines() if line}
     assert "890,410" not in listed.out  # parameters stand in RESULTS.md
-    assert lines["004-resnet50"].endswith("85.9 % test            needs the user's ImageNet weights")
+    assert lines["004-resnet50"].endswith("85.9 % test                  needs the user's ImageNet weights")
+    heading = listed.out.splitlines()[0]
+    rows = [line for name, line in lines.items() if name in catalogue.ROWS]
+    assert {line[heading.index("reported") - 2 : heading.index("reported")] for line in rows} == {"  "}  # in columns
+    assert {line[heading.index("ours") - 1 : heading.index("ours")] for line in rows} <= {" ", ""}
     assert "| 85.91 % | needs the user's ImageNet weights |" in results_page(Path("nowhere"))
     assert lines["000-drop02"].split()[1:8] == ["A,", "dropout", "0.2", "30", "74.8", "%", "test"]
 
