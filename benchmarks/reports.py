@@ -1,9 +1,9 @@
 """A row of the lab reports in PyTorch:  python -m benchmarks.reports 001-lr0.01 --epochs 2 --data-dir FOLDER
 
 Where a row ends below its report, the question is whether the setting or the engine makes the difference. This trains
-the row with both, from the same first weights on the same batches, and prints their figures side by side. Dropout
-draws other numbers in torch; all else is the same. The torch network is made from minidl's own text
-(``minidl/models/experiments.py``) with torch's layers in it.
+the row with both, from the same first weights on the same batches, and prints their figures side by side; from those
+of a finished row with --weights. Dropout draws other numbers in torch; all else is the same. The torch network is made
+from minidl's own text (``minidl/models/experiments.py``) with torch's layers in it.
 """
 
 from __future__ import annotations
@@ -88,11 +88,13 @@ def to_torch(tensor: minidl.Tensor) -> Any:
     return torch.from_numpy(tensor.numpy())
 
 
-def compare(row: Row, data_dir: str | None, epochs: int, threads: int) -> None:
+def compare(row: Row, data_dir: str | None, epochs: int, threads: int, weights: Path | None = None) -> None:
     """Train both sides, batch by batch, and print a line for each epoch and side."""
     torch.set_num_threads(threads)
     options = Options(minidl.device("cpu"), resume=False, capture=False, say=print, bars=False)
     training = Training(row, load_images(row.images.name, data_dir), Place(Path("."), row.name), options)
+    if weights is not None:
+        training.model.load_state_dict(minidl.load(weights))
     other = TorchSide(training)
     judges = list(training.loaders.evaluation)
     print(f"{row.name}: {row.network.name}, {row.optimizer.kind} {row.optimizer.lr:g}, batches of {row.batch_size}")
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="default: 2")
     parser.add_argument("--data-dir", help="with cifar10.npz and mnist.npz (default: $MINIDL_DATA, else ./data)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="begin with these, such as a finished row's")
     given = parser.parse_args()
     try:
         row = find(given.row)
@@ -130,7 +133,7 @@ def main() -> None:
         parser.error(str(error))
     if not isinstance(row, Row) or row.method is not None or row.starts_from or row.pretrained:
         parser.error(f"{given.row} does not train in the plain way")
-    compare(row, given.data_dir, given.epochs, given.threads)
+    compare(row, given.data_dir, given.epochs, given.threads, given.weights)
 
 
 if __name__ == "__main__":
