@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from minidl.data import Augmentation
@@ -124,6 +125,19 @@ REPORT = Report(
             50,
             Reported("test_accuracy", 0.793),
             (LR,),
+        ),
+        replace(
+            _row(
+                "000-wide-lr0.0001",
+                "000-wide continued for three epochs at a tenth of its learning rate",
+                NETWORK_B,
+                Optimizer("Adam", 0.0001),
+                10,
+                3,
+                Reported(text="not in the report"),
+                (),
+            ),
+            starts_from="000-wide",
         ),
         Study(
             "000-predict",
