@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from safetensors import numpy as safetensors_numpy
 
 import minidl
+from minidl.models import TwoConvNet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: minidl itself is the one that is installed
 
 import reproduce
 from pretrained import IMAGENET_MEAN, make_resnet
@@ -25,6 +28,7 @@ from reports import catalogue, runner
 from reports.publish import results_page
 from reports.record import Alias, Images, Network, Optimizer, Reported
 
+import benchmarks.reports
 from examples.small_rows import SMALL, add_rows
 
 HERE = Path(__file__).resolve().parent
@@ -311,6 +315,24 @@ def test_minutes(run: Runner) -> None:
     assert "huge | not started: it needs about" in done.out
     assert not Path("o/huge/checkpoint.safetensors").exists()
     assert result_of("o", "short")["row"] == "short"
+
+
+def test_a_row_beside_torch(run: Runner, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network("without dropout", partial(TwoConvNet, (1, 28, 28), (2, 2), (8,), 0.0, 0.0), 3_292)
+    row = replace(SHORT, name="plain", network=network, epochs=40)
+    add_rows(row)
+    assert run("plain", "--out", "o").status == 0
+    first_losses = []
+    for weights in (None, Path("o/plain/weights.safetensors")):
+        benchmarks.reports.compare(row, str(data_dir), 2, torch.get_num_threads(), weights)
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        ours, theirs = ([line for line in lines if side in line] for side in ("minidl", "torch"))
+        assert [line[0] for line in ours] == [line[0] for line in theirs] == ["1", "2"]
+        for mine, other in zip(ours, theirs, strict=True):
+            assert float(mine[2]) == pytest.approx(float(other[2]), rel=1e-3)  # loss; then accuracies
+            assert [float(x) for x in mine[3::2]] == pytest.approx([float(x) for x in other[3::2]], abs=5)
+        first_losses.append(float(ours[0][2]))
+    assert first_losses[1] < 0.95 * first_losses[0]  # it went on from the trained weights
 
 
 def test_list(run: Runner) -> None:
