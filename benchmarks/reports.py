@@ -2,8 +2,8 @@
 
 Where a row ends below its report, the question is whether the setting or the engine makes the difference. This trains
 the row with both, from the same first weights on the same batches, and prints their figures side by side; from those
-of a finished row with --weights. Dropout draws other numbers in torch; all else is the same. The torch network is made
-from minidl's own text (``minidl/models/experiments.py``) with torch's layers in it.
+of a finished row with --weights. Dropout draws other numbers in torch, those of --torch-seed; all else is the same. The
+torch network is made from minidl's own text (``minidl/models/experiments.py``) with torch's layers in it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ from reports.runner import Options, Training
 
 
 class TorchSide:
-    """The row's network and optimizer in torch, with the first weights of ``training``."""
+    """The row's network and optimizer in torch, with the first weights of ``training``; ``seed`` is that of dropout."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Training, seed: int) -> None:
         self.row, self.loaders = training.row, training.loaders
         self.model = torch_network(self.row)
         state = {name: torch.from_numpy(t.detach().numpy().copy()) for name, t in training.model.state_dict().items()}
         self.model.load_state_dict(state)
+        self.model.to(memory_format=torch.channels_last)  # as minidl's images lie
         optimizer = self.row.optimizer
         self.optimizer = getattr(torch.optim, optimizer.kind)(
             self.model.parameters(), lr=optimizer.lr, **optimizer.options
         )
+        torch.manual_seed(seed)
 
     def step(self, images: Any, labels: Any) -> tuple[float, int]:
         """Train on a batch; its loss and right answers before the step."""
@@ -88,18 +90,21 @@ def to_torch(tensor: minidl.Tensor) -> Any:
     return torch.from_numpy(tensor.numpy())
 
 
-def compare(row: Row, data_dir: str | None, epochs: int, threads: int, weights: Path | None = None) -> None:
+def compare(
+    row: Row, data_dir: str | None, epochs: int, threads: int, weights: Path | None = None, torch_seed: int = 0
+) -> None:
     """Train both sides, batch by batch, and print a line for each epoch and side."""
     torch.set_num_threads(threads)
     options = Options(minidl.device("cpu"), resume=False, capture=False, say=print, bars=False)
     training = Training(row, load_images(row.images.name, data_dir), Place(Path("."), row.name), options)
     if weights is not None:
         training.model.load_state_dict(minidl.load(weights))
-    other = TorchSide(training)
+    other = TorchSide(training, torch_seed)
     judges = list(training.loaders.evaluation)
     print(f"{row.name}: {row.network.name}, {row.optimizer.kind} {row.optimizer.lr:g}, batches of {row.batch_size}")
     print(f"{'epoch':>5}  {'':<7} {'training loss':>13} {'accuracy':>9}" + "".join(f" {name:>14}" for name in judges))
     for epoch in range(1, epochs + 1):
+        progress = minidl.train.Progress(f"epoch {epoch}/{epochs}, minidl", len(training.loaders.train.dataset))
         figures = minidl.train.RunningFigures()
         loss_sum, right = 0.0, 0
         training.model.train()
@@ -108,6 +113,8 @@ def compare(row: Row, data_dir: str | None, epochs: int, threads: int, weights: 
             figures.add(loss, outputs, labels)
             their_loss, their_right = other.step(to_torch(images), to_torch(labels))
             loss_sum, right = loss_sum + their_loss * len(labels), right + their_right
+            progress.update(len(labels), figures)
+        progress.close()
         ours = [minidl.train.evaluate(training.model, training.loaders.evaluation[name]).accuracy for name in judges]
         theirs = [other.accuracy(name) for name in judges]
         sides = (
@@ -126,6 +133,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="with cifar10.npz and mnist.npz (default: $MINIDL_DATA, else ./data)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="begin with these, such as a finished row's")
+    parser.add_argument("--torch-seed", type=int, default=0, metavar="N", help="of torch's dropout (default: 0)")
     given = parser.parse_args()
     try:
         row = find(given.row)
@@ -133,7 +141,8 @@ def main() -> None:
         parser.error(str(error))
     if not isinstance(row, Row) or row.method is not None or row.starts_from or row.pretrained:
         parser.error(f"{given.row} does not train in the plain way")
-    compare(row, given.data_dir, given.epochs, given.threads, given.weights)
+    minidl.keep_freed_memory()  # glibc's setting, so for torch as well
+    compare(row, given.data_dir, given.epochs, given.threads, given.weights, given.torch_seed)
 
 
 if __name__ == "__main__":
