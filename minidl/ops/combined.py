@@ -6,9 +6,8 @@ from typing import Any
 
 from minidl.autograd.base import T
 from minidl.backend.arrays import namespace, on_its_device
-from minidl.errors import ShapeError
 from minidl.ops.arithmetic import add, div, mul, sub
-from minidl.ops.broadcasting import broadcast_shape
+from minidl.ops.broadcasting import check_broadcasts
 from minidl.ops.linear_algebra import mm
 from minidl.ops.promotion import require_float, require_tensor
 from minidl.ops.selection import masked_fill
@@ -46,13 +45,7 @@ def addmm(input: T, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) 
     """
     require_tensor("addmm", input, mat1, mat2)
     product: Any = mm(mat1, mat2)
-    shape = product.data.shape
-    try:
-        fits = broadcast_shape(input.data.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ShapeError("addmm", expected=f"an input that broadcasts to {shape}", got=str(input.data.shape))
+    check_broadcasts("addmm", "an input", input, product)
     return add(_scaled(input, beta), _scaled(product, alpha))
 
 
