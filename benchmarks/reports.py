@@ -32,17 +32,17 @@ from reports.runner import Options, Training
 class TorchSide:
     """The row's network and optimizer in torch, with the first weights of ``training``; ``seed`` is that of dropout."""
 
-    def __init__(self, training: Training, seed: int) -> None:
+    def __init__(self, training: Training, seed: int | None) -> None:
         self.row, self.loaders = training.row, training.loaders
         self.model = torch_network(self.row)
         state = {name: torch.from_numpy(t.detach().numpy().copy()) for name, t in training.model.state_dict().items()}
         self.model.load_state_dict(state)
-        self.model.to(memory_format=torch.channels_last)  # as minidl's images lie
         optimizer = self.row.optimizer
         self.optimizer = getattr(torch.optim, optimizer.kind)(
             self.model.parameters(), lr=optimizer.lr, **optimizer.options
         )
-        torch.manual_seed(seed)
+        if seed is not None:
+            torch.manual_seed(seed)
 
     def step(self, images: Any, labels: Any) -> tuple[float, int]:
         """Train on a batch; its loss and right answers before the step."""
@@ -91,7 +91,12 @@ def to_torch(tensor: minidl.Tensor) -> Any:
 
 
 def compare(
-    row: Row, data_dir: str | None, epochs: int, threads: int, weights: Path | None = None, torch_seed: int = 0
+    row: Row,
+    data_dir: str | None,
+    epochs: int,
+    threads: int,
+    weights: Path | None = None,
+    torch_seed: int | None = None,
 ) -> None:
     """Train both sides, batch by batch, and print a line for each epoch and side."""
     torch.set_num_threads(threads)
@@ -133,7 +138,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="with cifar10.npz and mnist.npz (default: $MINIDL_DATA, else ./data)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="begin with these, such as a finished row's")
-    parser.add_argument("--torch-seed", type=int, default=0, metavar="N", help="of torch's dropout (default: 0)")
+    parser.add_argument("--torch-seed", type=int, metavar="N", help="of torch's dropout (default: as torch starts)")
     given = parser.parse_args()
     try:
         row = find(given.row)
